@@ -1,0 +1,1 @@
+"""Choosing and proving fine-tuning data: everything that computes or stores. Never imports streamlit."""
