@@ -115,8 +115,14 @@ class Result:
     def _checked(self, name: str) -> Path:
         path, entry = self.path / name, self.manifest["files"].get(name)
         if entry is None:
-            raise MissingInput(f"{self.step} holds no {name}; it holds {', '.join(sorted(self.manifest['files'])) or 'nothing'}.")
-        if not path.is_file() or path.stat().st_size != entry["bytes"] or _sha256_once(path, path.stat().st_mtime_ns) != entry["sha256"]:
+            raise MissingInput(
+                f"{self.step} holds no {name}; it holds {', '.join(sorted(self.manifest['files'])) or 'nothing'}."
+            )
+        if (
+            not path.is_file()
+            or path.stat().st_size != entry["bytes"]
+            or _sha256_once(path, path.stat().st_mtime_ns) != entry["sha256"]
+        ):
             raise Corrupt(f"{path} no longer matches its SHA-256. Run `{self.step}` again: it will be computed anew.")
         return path
 
@@ -198,7 +204,9 @@ class Workspace:
 
     def versions(self, role: str = "training") -> list[Dataset]:
         """Every dataset imported in a role, oldest first; the last one need not be the current one."""
-        return [_load_dataset(self.path / "datasets" / e["name"]) for e in self._state()["history"] if e["role"] == role]
+        return [
+            _load_dataset(self.path / "datasets" / e["name"]) for e in self._state()["history"] if e["role"] == role
+        ]
 
     def add(self, role: str, name: str, importer: Callable[[Path], dict]) -> Dataset:
         """Import a dataset: `importer(folder)` writes records.parquet and quarantine.parquet and returns
@@ -291,12 +299,18 @@ class Workspace:
         if existing is not None and existing.intact():
             return existing
         name = f"{step.replace(':', '@')}-{key[:12]}"
-        final, part, scratch = self.path / "results" / name, self.path / "results" / f"{name}.part", self.path / "scratch" / name
+        final, part, scratch = (
+            self.path / "results" / name,
+            self.path / "results" / f"{name}.part",
+            self.path / "scratch" / name,
+        )
         for stale in (part, final):
             shutil.rmtree(stale, ignore_errors=True)
         part.mkdir(parents=True)
         scratch.mkdir(parents=True, exist_ok=True)
-        same = [r for r in self.results(step) if (r.manifest["version"], r.params) == (recipe["version"], recipe["params"])]
+        same = [
+            r for r in self.results(step) if (r.manifest["version"], r.params) == (recipe["version"], recipe["params"])
+        ]
         started = datetime.now(UTC)
         try:
             output = run(Inputs(datasets, results, recipe["params"], same, scratch, part, progress))
@@ -340,7 +354,14 @@ class Workspace:
 def _load_dataset(path: Path) -> Dataset:
     facts = json.loads((path / "dataset.json").read_text("utf-8"))
     return Dataset(
-        path, facts["role"], facts["name"], facts["digest"], facts["count"], facts["mapping"], facts["report"], facts["imported"]
+        path,
+        facts["role"],
+        facts["name"],
+        facts["digest"],
+        facts["count"],
+        facts["mapping"],
+        facts["report"],
+        facts["imported"],
     )
 
 
@@ -358,18 +379,28 @@ def open_workspace(path: str | Path, create: bool = True) -> Workspace:
     state = path / "workspace.json"
     if not state.exists():
         if not create:
-            raise WorkspaceError(f"{path} is not a Quadrant workspace (no workspace.json). Import a file into it first.")
+            raise WorkspaceError(
+                f"{path} is not a Quadrant workspace (no workspace.json). Import a file into it first."
+            )
         try:
             for name in ("datasets", "results", "scratch", "jobs"):
                 (path / name).mkdir(parents=True, exist_ok=True)
             if not state.exists():
-                write_atomically(state, json.dumps({"format": FORMAT, "current": {}, "history": [], "created": now()}, indent=1))
+                write_atomically(
+                    state, json.dumps({"format": FORMAT, "current": {}, "history": [], "created": now()}, indent=1)
+                )
         except OSError as error:
-            raise WorkspaceError(f"Cannot make a workspace at {path}: {error.strerror}. Choose a folder you may write to.") from error
+            raise WorkspaceError(
+                f"Cannot make a workspace at {path}: {error.strerror}. Choose a folder you may write to."
+            ) from error
     try:
         version = json.loads(state.read_text("utf-8"))["format"]
     except (OSError, ValueError, KeyError) as error:
-        raise WorkspaceError(f"{state} cannot be read ({error}). Restore it from a copy, or import into a new folder.") from error
+        raise WorkspaceError(
+            f"{state} cannot be read ({error}). Restore it from a copy, or import into a new folder."
+        ) from error
     if version > FORMAT:
-        raise WorkspaceError(f"{path} was written by a newer Quadrant (format {version}, this one knows {FORMAT}). Update Quadrant.")
+        raise WorkspaceError(
+            f"{path} was written by a newer Quadrant (format {version}, this one knows {FORMAT}). Update Quadrant."
+        )
     return Workspace(path)
