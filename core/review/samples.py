@@ -1,0 +1,121 @@
+"""Samples in the store: what was drawn, how, from how many, and the order in which it is read."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.errors import InputError, MissingInput
+from core.review.sampling import Draw
+from core.review.schema import Store, digest_of, now, reading, tables, writing
+
+
+@dataclass(frozen=True)
+class SampleRecord:
+    """One drawn record: its place in the reading order and how likely it was to be drawn."""
+
+    position: int
+    record_id: str
+    record_digest: str
+    stratum: str | None
+    probability: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A draw as the store keeps it; `sample_records` gives its records."""
+
+    id: str
+    name: str
+    role: str
+    method: str
+    seed: int | None
+    size: int
+    population: int
+    dataset_digest: str
+    strata: Sequence[Mapping[str, Any]]
+    recipe: Mapping[str, Any]
+    created_at: str
+    created_by: str
+    read: int = field(default=0, compare=False)
+    """Records with at least one verdict, filled in by `samples`."""
+
+
+def add_sample(store: Store, draw: Draw, *, name: str, role: str, dataset_digest: str, by: str) -> Sample:
+    """The stored sample of a draw (`core.review.sampling`), with a fresh id."""
+    from sqlalchemy import insert
+
+    if not draw.record_ids:
+        raise InputError("There is no record to draw from. Import records, or put removed ones back, then draw again.")
+    if not name.strip():
+        raise InputError("The sample has no name. Give it one.")
+    sample = Sample(
+        id=uuid.uuid4().hex,
+        name=name.strip(),
+        role=role,
+        method=draw.method,
+        seed=draw.seed,
+        size=len(draw.record_ids),
+        population=draw.population,
+        dataset_digest=dataset_digest,
+        strata=[dict(stratum) for stratum in draw.strata],
+        recipe=dict(draw.recipe),
+        created_at=now(),
+        created_by=by,
+    )
+    rows = [
+        {
+            "sample_id": sample.id,
+            "position": position,
+            "record_id": record_id,
+            "record_digest": digest_of(record_id),
+            "stratum": draw.stratum_of[position] if draw.stratum_of else None,
+            "probability": draw.probabilities[position],
+        }
+        for position, record_id in enumerate(draw.record_ids)
+    ]
+    t = tables()
+    values = {name: getattr(sample, name) for name in Sample.__dataclass_fields__ if name != "read"}
+    with writing(store) as connection:
+        connection.execute(insert(t.samples).values(**values))
+        connection.execute(insert(t.sample_records), rows)
+    return sample
+
+
+def samples(store: Store) -> list[Sample]:
+    """Every sample, newest first, each with how many of its records carry a verdict."""
+    from sqlalchemy import distinct, func, select
+
+    t = tables()
+    counts = (
+        select(t.verdicts.c.sample_id, func.count(distinct(t.verdicts.c.record_id)).label("read"))
+        .group_by(t.verdicts.c.sample_id)
+        .subquery()
+    )
+    query = (
+        select(t.samples, func.coalesce(counts.c.read, 0).label("read"))
+        .outerjoin(counts, counts.c.sample_id == t.samples.c.id)
+        .order_by(t.samples.c.created_at.desc(), t.samples.c.id)
+    )
+    with reading(store) as connection:
+        return [Sample(**row) for row in connection.execute(query).mappings()]
+
+
+def sample(store: Store, sample_id: str) -> Sample:
+    """The sample with this id; MissingInput when there is none."""
+    for found in samples(store):
+        if found.id == sample_id:
+            return found
+    raise MissingInput(f"There is no sample {sample_id!r} here. Draw one, or choose another from the list.")
+
+
+def sample_records(store: Store, sample_id: str) -> list[SampleRecord]:
+    """The records of a sample in reading order."""
+    from sqlalchemy import select
+
+    c = tables().sample_records.c
+    query = select(c.position, c.record_id, c.record_digest, c.stratum, c.probability).where(c.sample_id == sample_id)
+    with reading(store) as connection:
+        return [SampleRecord(*row) for row in connection.execute(query.order_by(c.position))]

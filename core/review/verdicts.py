@@ -1,0 +1,206 @@
+"""Verdicts in the store: append-only, a retry made harmless by a client-made id; the last of each chain stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from math import isfinite
+
+from core.errors import InputError, MissingInput
+from core.review.schema import Store, as_moment, now, reading, tables, writing
+
+OUTCOMES = ("pass", "fail", "unsure")
+WITHDRAWN = "withdrawn"
+"""The outcome of an undo: the record is unread again, and the history still shows what was said."""
+ANSWERS = ("yes", "no", "unsure", "na")
+QUESTIONS: Mapping[str, str] = {
+    "correct": "Is the output correct?",
+    "satisfied": "Would I be satisfied seeing this in production?",
+    "formatting": "Is the formatting consistent?",
+    "reasoning": "Does the reasoning support the conclusion?",
+}
+"""The four questions of the audit: the key is stored, the text is shown."""
+MAX_NOTE = 20_000
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One reviewer's judgement of one record at one moment."""
+
+    client_id: str
+    sample_id: str
+    record_id: str
+    record_digest: str
+    reviewer: str
+    outcome: str
+    answers: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+    seconds: float | None = None
+    created_at: str = ""
+    """The reviewer's clock, ISO 8601 with a zone; empty: the moment of saving."""
+    supersedes: tuple[str, ...] = ()
+    """Client ids of the verdicts this one replaces; two when it settles a conflict."""
+    received_at: str = field(default="", compare=False)
+    """This machine's clock, set by the store."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What stands for one record and reviewer: the newest verdict that nothing superseded."""
+
+    verdict: Verdict
+    others: tuple[Verdict, ...] = ()
+    """Further verdicts that nothing superseded: two tabs judged the record without knowing of each other."""
+
+    @property
+    def conflict(self) -> bool:
+        """Whether the verdicts that stand side by side say different things."""
+        mine = _said(self.verdict)
+        return any(_said(other) != mine for other in self.others)
+
+
+def save_verdicts(store: Store, verdicts: Sequence[Verdict]) -> list[str]:
+    """The client ids now on disk, all of `verdicts`, in one transaction: everything is saved or nothing is.
+
+    Saving the same verdict again changes nothing and acknowledges it again. InputError, with nothing saved: a verdict
+    breaks a rule, or its client id is stored with other content. MissingInput: its sample does not exist.
+    WorkspaceError: the database cannot be written.
+    """
+    from sqlalchemy import select
+
+    received = now()
+    rows = [_row(verdict, received) for verdict in verdicts]
+    if not rows:
+        return []
+    t = tables()
+    wanted = {row["client_id"]: row for row in rows}
+    for row in rows:
+        _must_match(wanted[row["client_id"]], row)
+    insert = _insert_for(store)
+    with writing(store) as connection:
+        known = set(
+            connection.execute(
+                select(t.samples.c.id).where(t.samples.c.id.in_({r["sample_id"] for r in rows}))
+            ).scalars()
+        )
+        for row in rows:
+            if row["sample_id"] not in known:
+                raise MissingInput(
+                    f"There is no sample {row['sample_id']!r} to save a verdict in. Open the audit again."
+                )
+        connection.execute(
+            insert(t.verdicts).on_conflict_do_nothing(index_elements=["client_id"]), list(wanted.values())
+        )
+        ids = list(wanted)
+        for start in range(0, len(ids), 500):
+            query = select(t.verdicts).where(t.verdicts.c.client_id.in_(ids[start : start + 500]))
+            for stored in connection.execute(query).mappings():
+                _must_match(stored, wanted[stored["client_id"]])
+    return ids
+
+
+def all_verdicts(store: Store, sample_id: str, reviewer: str | None = None) -> list[Verdict]:
+    """Every verdict ever given in a sample, superseded and withdrawn ones too, oldest first."""
+    from sqlalchemy import select
+
+    c = tables().verdicts.c
+    query = select(tables().verdicts).where(c.sample_id == sample_id).order_by(c.received_at, c.created_at, c.client_id)
+    if reviewer is not None:
+        query = query.where(c.reviewer == reviewer)
+    with reading(store) as connection:
+        return [
+            Verdict(**{**row, "supersedes": tuple(row["supersedes"])}) for row in connection.execute(query).mappings()
+        ]
+
+
+def current_verdicts(store: Store, sample_id: str, reviewer: str | None = None) -> list[Standing]:
+    """What stands for each record and reviewer of a sample, in order of saving; withdrawn judgements are left out."""
+    return standing(all_verdicts(store, sample_id, reviewer))
+
+
+def standing(verdicts: Iterable[Verdict]) -> list[Standing]:
+    """What stands among `verdicts`: for each record and reviewer the last of each chain, the newest of them first."""
+    chains: dict[tuple[str, str, str], list[Verdict]] = {}
+    for verdict in verdicts:
+        chains.setdefault((verdict.sample_id, verdict.record_id, verdict.reviewer), []).append(verdict)
+    result = []
+    for chain in chains.values():
+        replaced = {old for verdict in chain for old in verdict.supersedes}
+        heads = [verdict for verdict in chain if verdict.client_id not in replaced]
+        heads = [verdict for verdict in heads if verdict.outcome != WITHDRAWN or len(heads) > 1]
+        if not heads or all(verdict.outcome == WITHDRAWN for verdict in heads):
+            continue
+        heads.sort(key=lambda verdict: (verdict.received_at, verdict.created_at), reverse=True)
+        result.append(Standing(heads[0], tuple(heads[1:])))
+    return result
+
+
+def outcomes(standings: Iterable[Standing]) -> dict[str, str]:
+    """record_id -> pass, fail, unsure or disputed: disputed when tabs or reviewers disagree, so that nobody's word is
+    lost.
+    """
+    result: dict[str, str] = {}
+    for entry in standings:
+        said = "disputed" if entry.conflict or entry.verdict.outcome == WITHDRAWN else entry.verdict.outcome
+        before = result.setdefault(entry.verdict.record_id, said)
+        if before != said:
+            result[entry.verdict.record_id] = "disputed"
+    return result
+
+
+def _said(verdict: Verdict) -> tuple:
+    return verdict.outcome, tuple(sorted(verdict.answers.items())), verdict.note
+
+
+def _insert_for(store: Store):
+    if store.engine.dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert
+    else:
+        from sqlalchemy.dialects.sqlite import insert
+    return insert
+
+
+def _must_match(stored: Mapping, given: Mapping) -> None:
+    """InputError when a client id stands for two different verdicts; the time of receipt may differ."""
+    ours = {"received_at"} | ({"created_at"} if given["created_at"] == given["received_at"] else set())
+    if any(stored[name] != given[name] for name in given if name not in ours):
+        raise InputError(
+            f"The verdict {given['client_id']!r} of record {given['record_id']!r} is already stored with other content. "
+            "A changed verdict needs a new id and names the old one in `supersedes`; nothing was saved."
+        )
+
+
+def _row(verdict: Verdict, received: str) -> dict:
+    """The verdict as a row, its rules checked."""
+    who = f"The verdict {verdict.client_id!r}"
+    for name, limit in (
+        ("client_id", 64),
+        ("sample_id", 64),
+        ("record_id", 64),
+        ("record_digest", 64),
+        ("reviewer", 200),
+    ):
+        value = getattr(verdict, name)
+        if not isinstance(value, str) or not value.strip() or len(value) > limit:
+            raise InputError(f"{who} has no usable {name}: 1 to {limit} characters are needed. Nothing was saved.")
+        if "\x00" in value:
+            raise InputError(f"{who} has a NUL character in its {name}. Remove it.")
+    if verdict.outcome not in (*OUTCOMES, WITHDRAWN):
+        raise InputError(f"{who} has the outcome {verdict.outcome!r}; it must be pass, fail, unsure or withdrawn.")
+    for question, answer in verdict.answers.items():
+        if not isinstance(question, str) or answer not in ANSWERS:
+            raise InputError(f"{who} answers {question!r} with {answer!r}; an answer is one of {', '.join(ANSWERS)}.")
+    if not isinstance(verdict.note, str) or len(verdict.note) > MAX_NOTE:
+        raise InputError(f"{who} has a note of over {MAX_NOTE:,} characters. Shorten it.")
+    if "\x00" in verdict.note:
+        raise InputError(f"{who} has a NUL character in its note. Remove it.")
+    seconds = verdict.seconds
+    if seconds is not None and not (isinstance(seconds, int | float) and isfinite(seconds) and seconds >= 0):
+        raise InputError(f"{who} took {seconds!r} seconds; a number of 0 or more is needed.")
+    row = asdict(verdict)
+    row["answers"] = dict(sorted(verdict.answers.items()))
+    row["seconds"] = None if seconds is None else round(float(seconds), 3)
+    row["created_at"] = as_moment(verdict.created_at, "The time") if verdict.created_at else received
+    row["supersedes"] = list(verdict.supersedes)
+    row["received_at"] = received
+    return row
