@@ -1,0 +1,137 @@
+"""The direction v of an influence score: the mean gradient of the response loss over the validation records.
+
+Kept apart from the scores so that another direction (preconditioned, a sum over checkpoints) can take its place: the ghost asks
+only for one float32 tensor a parameter.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.errors import InputError
+from core.influence.encode import Tokens, iterate
+from core.influence.losses import ResponseLoss, make_batch
+from core.influence.spaces import SCALE, Space, factors
+from core.progress import Progress, silent
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Direction:
+    """v over a space: by parameter name a tensor of the parameter's shape, or in LoRA space (vA (r, in), vB (out, r))."""
+
+    space: Space
+    vectors: Mapping[str, "torch.Tensor | tuple[torch.Tensor, torch.Tensor]"]
+    records: int
+
+    @property
+    def norm(self) -> float:
+        return sum(float(t.double().square().sum()) for t in self._tensors().values()) ** 0.5
+
+    @property
+    def digest(self) -> str:
+        """16 hex over the values: equal digests, equal directions."""
+        total = hashlib.blake2b(digest_size=8)
+        for name, tensor in self._tensors().items():
+            total.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+        return total.hexdigest()
+
+    def _tensors(self) -> dict[str, "torch.Tensor"]:
+        flat = {}
+        for name, value in self.vectors.items():
+            pairs = ((f"{name}|A", value[0]), (f"{name}|B", value[1])) if isinstance(value, tuple) else ((name, value),)
+            flat.update(pairs)
+        return flat
+
+    def save(self, path: Path) -> None:
+        from safetensors.torch import save_file
+
+        part = path.with_suffix(".part")
+        save_file({k: t.cpu().contiguous() for k, t in self._tensors().items()}, part, {"records": str(self.records)})
+        part.replace(path)
+
+    @staticmethod
+    def read(path: Path, space: Space, device: str) -> "Direction":
+        from safetensors import safe_open
+
+        with safe_open(path, "pt", device=device) as stream:
+            records = int(stream.metadata()["records"])
+            if space.rank:
+                vectors = {n: (stream.get_tensor(f"{n}|A"), stream.get_tensor(f"{n}|B")) for n in space.names}
+            else:
+                vectors = {n: stream.get_tensor(n) for n in space.names}
+        return Direction(space, vectors, records)
+
+
+def mean_gradient(
+    losses: ResponseLoss, tokens: Tokens, space: Space, batch_tokens: int, progress: Progress = silent
+) -> Direction:
+    """The mean over records of the gradient of the record's loss, summed up in float32 (float64 for a float64 model).
+
+    Plain backward passes over padded batches; one set of weight gradients is held beside the sums. In LoRA space only the gradients
+    of the adapted weights are formed, then projected on the adapters.
+    Errors: InputError when no validation record has a response token.
+    """
+    import torch
+
+    batches = list(iterate(tokens, batch_tokens))
+    count = sum(len(b) for b in batches)
+    if not count:
+        raise InputError(
+            "No validation record has a response to compute a loss on. Import validation records with responses."
+        )
+    parameters = dict(losses.module.named_parameters())
+    chosen = {name: parameters[name] for name in space.names}
+    wide = torch.float64 if losses.model.dtype == "float64" else torch.float32
+    sums = {name: torch.zeros_like(p, dtype=wide) for name, p in chosen.items()}
+    for p in chosen.values():
+        p.requires_grad_(True)
+    done = 0
+    try:
+        for rows in batches:
+            losses(make_batch(tokens, rows, losses.model.device), backward=True)
+            for name, p in chosen.items():
+                if p.grad is not None:
+                    sums[name] += p.grad
+                    p.grad = None
+            done += len(rows)
+            progress(done, count, f"validation gradient: {done} of {count} records")
+    finally:
+        for p in chosen.values():
+            p.requires_grad_(False)
+            p.grad = None
+    for tensor in sums.values():
+        tensor /= count
+    if not space.rank:
+        return Direction(space, sums, count)
+    return Direction(
+        space, {name: project(space, name, g, transposed(losses.module, name)) for name, g in sums.items()}, count
+    )
+
+
+def transposed(module: "torch.nn.Module", name: str) -> bool:
+    """Whether the weight of this name is stored (in, out), as Conv1D does."""
+    from transformers.pytorch_utils import Conv1D
+
+    return isinstance(module.get_submodule(name.rpartition(".")[0]), Conv1D)
+
+
+def project(space: Space, name: str, gradient: "torch.Tensor", conv: bool) -> tuple["torch.Tensor", "torch.Tensor"]:
+    """(vA, vB) = (s B0' G, s G A0') for the gradient G of one adapted weight."""
+    g = gradient.T if conv else gradient
+    a, b = (t.to(g) for t in factors(space, name, g.shape[1], g.shape[0]))
+    return (SCALE * b.T @ g).contiguous(), (SCALE * g @ a.T).contiguous()
+
+
+def on_weight(space: Space, name: str, value: "torch.Tensor | tuple", conv: bool) -> "torch.Tensor":
+    """The part of v on one parameter, in its own shape; in LoRA space s (B0 vA + vB A0)."""
+    if not space.rank:
+        return value
+    va, vb = value
+    a, b = (t.to(va) for t in factors(space, name, va.shape[1], vb.shape[0]))
+    dense = SCALE * (b @ va + vb @ a)
+    return dense.T if conv else dense
