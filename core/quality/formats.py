@@ -1,0 +1,102 @@
+"""Format compliance: every rule over every record, one row a violation."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from core.errors import InputError
+from core.quality.rule_library import READY, suggest
+from core.quality.rules import Records, Rule, Violation, check, check_rule, rule_from
+from core.workspace import Dataset, Inputs, Output
+
+DEFAULTS = {"rules": "suggested+ready", "off": [], "share": 0.8}
+"""`rules`: "suggested", "ready", both, or a list of rules as JSON (which may start with those words); `off`: ids to leave out."""
+COLUMNS = ("record_id", "messages", "prompt", "response", "reasoning", "system", "category", "language", "annotator")
+
+
+def records_of(dataset: Dataset, columns: Sequence[str] = COLUMNS) -> Records:
+    """The text columns of a dataset, and the fields that `columns` names."""
+    return Records(dataset.table([name for name in columns if name in dataset.columns]))
+
+
+def suggested(dataset: Dataset, share: float = 0.8) -> list[Rule]:
+    """Rules that the large majority of each category follows."""
+    return suggest(records_of(dataset), share)
+
+
+def preview(dataset: Dataset, rule: Rule) -> list[Violation]:
+    """The violations of one rule now, for a form in which it is being written. Errors: a rule that cannot run."""
+    check_rule(rule)
+    return check(records_of(dataset, (*COLUMNS, str(rule.params.get("column", "response")))), rule)
+
+
+def resolve(spec: Any, off: Sequence[str], records: Records, share: float = 0.8) -> list[Rule]:
+    """The rules that a parameter stands for. Errors: an unknown word, a bad rule, two rules with one id."""
+    parts = spec.split("+") if isinstance(spec, str) else list(spec)
+    rules: list[Rule] = []
+    for item in parts:
+        if item == "ready":
+            rules += READY
+        elif item == "suggested":
+            rules += suggest(records, share)
+        elif isinstance(item, Mapping):
+            rules.append(rule_from(dict(item)))
+        else:
+            raise InputError(f"Format rules are {item!r}; they must be suggested, ready, or a list of rules.")
+    twice = [name for name, n in Counter(rule.id for rule in rules).items() if n > 1]
+    if twice:
+        raise InputError(f"Two format rules have the id {twice[0]!r}; give each an id of its own.")
+    return [rule for rule in rules if rule.id not in set(off)]
+
+
+def run(inputs: Inputs) -> Output:
+    """Step `formats`: record_id, rule, message, snippet, one row a violation; compliance and the counts of each rule in the info.
+
+    Compliance is the share of records without any violation, whatever its severity.
+    """
+    params = DEFAULTS | dict(inputs.params)
+    dataset = inputs.datasets["training"]
+    named = [r["params"].get("column", "") for r in params["rules"] if isinstance(r, Mapping) and r.get("params")]
+    records = records_of(dataset, dict.fromkeys((*COLUMNS, *named)))
+    inputs.progress(0, 1, "reading the rules off the records")
+    rules = resolve(params["rules"], params["off"], records, params["share"])
+    touched = {severity: np.zeros(dataset.count, dtype=bool) for severity in ("error", "warning")}
+    found: list[tuple[Rule, list[Violation]]] = []
+    for done, rule in enumerate(rules):
+        inputs.progress(done, len(rules), rule.title)
+        violations = check(records, rule)
+        touched[rule.severity][[v.row for v in violations]] = True
+        found.append((rule, violations))
+    ids = np.array(dataset.ids(), dtype=object)
+    rows = np.array([v.row for _, violations in found for v in violations], dtype=np.int64)
+    table = pa.table(
+        {
+            "record_id": pa.array(ids[rows], pa.string()),
+            "rule": pa.array([rule.id for rule, violations in found for _ in violations], pa.string()),
+            "severity": pa.array([rule.severity for rule, violations in found for _ in violations], pa.string()),
+            "message": pa.array([v.message for _, violations in found for v in violations], pa.string()),
+            "snippet": pa.array([v.snippet for _, violations in found for v in violations], pa.string()),
+        }
+    )
+    violating = touched["error"] | touched["warning"]
+    info = {
+        "records": dataset.count,
+        "violating": int(violating.sum()),
+        "violations": len(rows),
+        "compliance": 1 - float(violating.mean()) if dataset.count else None,
+        "compliance_errors": 1 - float(touched["error"].mean()) if dataset.count else None,  # warnings left aside
+        "rules": [
+            rule.to_json()
+            | {"violations": len(violations), "records": len({v.row for v in violations}), "looked_at": looked}
+            for (rule, violations), looked in zip(found, [_looked_at(records, rule) for rule in rules], strict=True)
+        ],
+    }
+    inputs.progress(1, 1, f"{info['violating']:,} records with a violation")
+    return Output(table=table, info=info)
+
+
+def _looked_at(records: Records, rule: Rule) -> int:
+    return len(records) if rule.applies_to == "all" else len(records.of(rule.applies_to)[0])
