@@ -1,23 +1,24 @@
 """The reviewer alone, over records made here, for the browser tests and the benchmark.
 
-REVIEW_DIR: folder of the database. REVIEW_COUNT: records (50). REVIEW_TEXT: characters of each response (400).
-REVIEW_SPEED: seconds that each save takes on top (0). A file `broken` in REVIEW_DIR makes every save fail.
+Query: dir = folder of the database (or REVIEW_DIR), count = records (50), text = characters of each response (400), speed =
+seconds that each save takes on top (0), who = the reviewer. A file `broken` in the folder makes every save fail.
 """
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
 
-from core.errors import WorkspaceError
 from core.review.sampling import draw_random
-from core.review.store import add_sample, current_verdicts, open_store, sample_records, samples, save_verdicts
-from pages.ui.reviewer import reviewer, save_outbox, shown
+from core.review.store import add_sample, current_verdicts, open_store, sample_records, samples
+from pages.ui.reviewer import Saved, reviewer, save_outbox, shown
 
-FOLDER = Path(os.environ["REVIEW_DIR"])
-COUNT = int(os.environ.get("REVIEW_COUNT", "50"))
-LENGTH = int(os.environ.get("REVIEW_TEXT", "400"))
+ask = st.query_params
+FOLDER = Path(ask.get("dir") or os.environ["REVIEW_DIR"])
+COUNT = int(ask.get("count", "50"))
+LENGTH = int(ask.get("text", "400"))
 HOSTILE = (
     '<img src="http://evil.example/a.png" onerror="fetch(\'http://evil.example\')"><script>document.title="pwned"</script>\n'
     "![pic](http://evil.example/b.png) [x](javascript:alert(1)) $\\href{javascript:alert(1)}{x}$\n"
@@ -25,7 +26,6 @@ HOSTILE = (
     "nul:\x00 bidi:\u202eabc\u202c zero:a\u200bb sep:a\u2028b bom:\ufeff joined emoji: 👩\u200d⚕️ persian: می\u200cخواهم"
 )
 LONG = "A very long answer about fluid balance. " * 5000
-GIANT = "word " * 40_000
 
 
 def record(i: int) -> dict:
@@ -41,14 +41,22 @@ def record(i: int) -> dict:
         "annotator": ["dr-a", "dr-b"][i % 2],
         "prompt": f"Question {i}: which dose of ramipril suits a patient of {40 + i} with an eGFR of {90 - i % 60}?",
         "response": (response * (LENGTH // len(response) + 1))[: max(LENGTH, 20)],
-        "reasoning": f"The eGFR is {90 - i % 60}. Ramipril is cleared by the kidney, so start low and go slow." if i % 4 else None,
+        "reasoning": f"The eGFR is {90 - i % 60}. Ramipril is cleared by the kidney, so start low and go slow."
+        if i % 4
+        else None,
     }
     system = {"role": "system", "content": "You are a careful clinical assistant. " * (20 if i % 7 == 0 else 1)}
-    row["messages"] = [system, {"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": row["response"]}]
+    row["messages"] = [
+        system,
+        {"role": "user", "content": row["prompt"]},
+        {"role": "assistant", "content": row["response"]},
+    ]
     if i == 1:
         row |= {"response": HOSTILE, "category": '<img src="http://evil.example/d.png">', "annotator": "\u202egnp.exe"}
     if i == 2:
-        row["response"] = '{"dose": {"mg": 1.250, "id": 9007199254740993}, "notes": ["with food", "recheck"], "empty": {}}'
+        row["response"] = (
+            '{"dose": {"mg": 1.250, "id": 9007199254740993}, "notes": ["with food", "recheck"], "empty": {}}'
+        )
     if i == 3:
         row["response"] = LONG[:150_000]
     if i == 4:
@@ -58,12 +66,13 @@ def record(i: int) -> dict:
 
 
 @st.cache_resource
-def opened():
-    store = open_store(FOLDER)
+def opened(folder: str, count: int):
+    (Path(folder) / "server.pid").write_text(str(os.getpid()))
+    store = open_store(folder)
     if not samples(store):
-        ids = [f"{i:016x}-1" for i in range(COUNT + 20)]
-        draw = draw_random(ids[:COUNT], COUNT, 7)
-        add_sample(store, draw, name="Audit of 50", role="training", dataset_digest="d", by="Ada")
+        draw = draw_random([f"{i:016x}-1" for i in range(count)], count, 7)
+        in_order = replace(draw, record_ids=sorted(draw.record_ids))
+        add_sample(store, in_order, name="Audit", role="training", dataset_digest="d", by="Ada")
     return store
 
 
@@ -73,39 +82,25 @@ def rows(ids):
 
 st.set_page_config(layout="wide")
 st.title("Audit")
-store = opened()
+store = opened(str(FOLDER), COUNT)
 sample = samples(store)[0]
-records = sorted(sample_records(store, sample.id), key=lambda r: r.record_id)
-who = st.query_params.get("who", "Ada")
+who = ask.get("who", "Ada")
 
 
 def save(items):
-    time.sleep(float(os.environ.get("REVIEW_SPEED", "0")))
-    saver = save_outbox(store, sample, who)
+    time.sleep(float(ask.get("speed", "0")))
     if (FOLDER / "broken").exists():
-        from pages.ui.reviewer import Saved
-
-        try:
-            raise WorkspaceError("Nothing was saved: the disk that holds reviews.sqlite is full. Free some space.")
-        except WorkspaceError as error:
-            return Saved(problem=str(error))
-    return saver(items)
+        return Saved(problem="Nothing was saved: the disk that holds reviews.sqlite is full. Free some space.")
+    return save_outbox(store, sample, who)(items)
 
 
 @st.fragment
 def reading():
     st.session_state["runs"] = st.session_state.get("runs", 0) + 1
     standings = current_verdicts(store, sample.id, who)
-    ordered = [r for r in records]
-    reviewer(sample, renumbered(ordered), rows, who=who, standings=standings, on_outbox=save, key="audit.reviewer")
+    records = sample_records(store, sample.id)
+    reviewer(sample, records, rows, who=who, standings=standings, on_outbox=save, key="audit.reviewer")
     st.text(f"{len(standings)} in the database, fragment run {st.session_state['runs']}")
 
 
-def renumbered(ordered):
-    from dataclasses import replace
-
-    return [replace(r, position=i) for i, r in enumerate(ordered)]
-
-
 reading()
-assert save_verdicts
