@@ -23,7 +23,8 @@ class Axes:
     """Axes instead of a free map: both scales stretch to the frame, with ticks and titles.
 
     `quadrants`: names of (low x, low y), (high x, low y), (low x, high y), (high x, high y), drawn with live counts of the drawn
-    points while there are cuts; x is high where x >= cut. `range`: (x0, x1, y0, y1) shown at first; by default all points.
+    points while there are cuts; x is high where x >= cut. `range`: (x0, x1, y0, y1) shown at first (heavy tails: percentiles of the
+    data; the legend's foot counts what lies outside); by default all points.
     """
 
     x: str
@@ -85,7 +86,7 @@ def scatter(
         "colour": payload.header["colour"],
         "layers": payload.header.get("layers"),
         "height": int(height),
-        "axes": axes and {"x": axes.x, "y": axes.y, "quadrants": axes.quadrants, "range": axes.range},
+        "axes": axes and {"x": axes.x, "y": axes.y, "quadrants": axes.quadrants, "range": _range(axes, payload.header["origin"])},
         "cuts": None if cuts is None else [float(c) for c in cuts],
         "names": _names(names, payload.header["origin"]),
         "label": label,
@@ -147,6 +148,13 @@ def _cuts(said: Mapping[str, Any], _count: int) -> dict[str, Any] | None:
 _DECODERS: dict[str, Callable[[Mapping[str, Any], int], dict[str, Any] | None]] = {
     "selected": _selected, "clicked": _clicked, "cuts": _cuts,
 }  # fmt: skip
+
+
+def _range(axes: Axes, origin: Sequence[float]) -> list[float] | None:
+    """The first view in the coordinates as drawn; None without one, or with an empty one."""
+    if axes.range is None or not (axes.range[0] < axes.range[1] and axes.range[2] < axes.range[3]):
+        return None
+    return [float(v) - origin[k // 2] for k, v in enumerate(axes.range)]
 
 
 def _names(names: Sequence[Name] | None, origin: Sequence[float]) -> list[list[Any]]:

@@ -66,7 +66,8 @@ def _drawn(payload: ScatterPayload) -> np.ndarray:
     x, y = payload.xy()
     shown = np.isfinite(x) & np.isfinite(y)
     if "visible" in payload.blocks:
-        shown &= np.unpackbits(np.frombuffer(payload.blocks["visible"][1], np.uint8), count=payload.count, bitorder="little").astype(bool)
+        bits = np.frombuffer(payload.blocks["visible"][1], np.uint8)
+        shown &= np.unpackbits(bits, count=payload.count, bitorder="little").astype(bool)
     rows = np.flatnonzero(shown)
     if len(rows) > DRAWN_AT_MOST:
         rows = np.sort(np.random.default_rng(0).choice(rows, DRAWN_AT_MOST, replace=False))
@@ -78,12 +79,11 @@ def _traces(payload: ScatterPayload, rows: np.ndarray) -> list[tuple[str, np.nda
     described, content = payload.header["colour"], payload.blocks["colour"][1]
     if described["kind"] == "values":
         values = np.frombuffer(content, "<f4")[rows]
-        stops = described["light"]
-        marker = {
-            "color": np.where(np.isfinite(values), values, described["limits"][0]), "cmin": described["limits"][0], "cmax": described["limits"][1],
-            "colorscale": [[k / (len(stops) - 1), c] for k, c in enumerate(stops)], "colorbar": {"title": html.escape(described["title"])},
-        }  # fmt: skip
-        return [(html.escape(described["title"] or "value"), rows, marker)]
+        stops, (low, high), title = described["light"], described["limits"], html.escape(described["title"] or "value")
+        known = np.isfinite(values)
+        bar = {"cmin": low, "cmax": high, "colorscale": [[k / (len(stops) - 1), c] for k, c in enumerate(stops)]}
+        out = [(title, rows[known], {"color": values[known], "colorbar": {"title": title}, **bar})]
+        return [*out, ("no value", rows[~known], {"color": described["grey"][0]})] if not known.all() else out
     names = described["names"]
     codes = np.frombuffer(content, np.uint8 if len(names) <= 256 else "<u2")[rows]
     sizes = np.bincount(codes, minlength=len(names))

@@ -8,7 +8,7 @@ class Scatter {
     this.root = root;
     const one = (selector) => root.querySelector(selector);
     this.el = {
-      plot: one(".plot"), points: one(".points"), over: one(".over"), pad: one(".pad"), tools: one(".tools"), chip: one(".chip"), help: one(".help"),
+      plot: one(".plot"), under: one(".under"), points: one(".points"), over: one(".over"), pad: one(".pad"), tools: one(".tools"), chip: one(".chip"), help: one(".help"),
       wait: one(".wait"), tip: one(".tip"), legend: one(".legend"), title: one(".legend-title"), bar: one(".bar"), entries: one(".entries"),
       layers: one(".layers"), foot: one(".foot"), live: one(".live"), cutX: one(".cut-x"), cutY: one(".cut-y"),
     };
@@ -133,6 +133,9 @@ class Scatter {
     if (!placed) Object.assign(box, { x0: 0, x1: 1, y0: 0, y1: 1 });
     this.placed = placed;
     this.box = box;
+    const range = next.axes?.range;
+    this.beyond = 0;
+    if (range) for (let i = 0; i < n; i++) if (this.xs[i] < range[0] || this.xs[i] > range[1] || this.ys[i] < range[2] || this.ys[i] > range[3]) this.beyond += 1;
     this.painter.positions(this.xs, this.ys, box);
     if (this.codes?.length === n) this.painter.codes(this.codes);
   }
@@ -370,17 +373,24 @@ class Scatter {
     this.painter.draw(this.view, this.area.w, this.area.h, dpr, this.look(), most);
     const v = this.view, a = this.area;
     this.root.dataset.view = JSON.stringify([v.cx, v.cy, v.sx, v.sy, a.left, a.top, a.w, a.h]);
+    const under = this.sheet(this.el.under);
+    if (this.config.axes) this.drawAxes(under);
     this.drawOver();
   }
 
-  /** Axes, names, the lasso and rings: on a canvas of their own, so that the points stay as they are. */
-  drawOver() {
-    const { over } = this.el, a = this.area, dpr = window.devicePixelRatio || 1, g = over.getContext("2d");
-    const w = Math.round(a.fullW * dpr), h = Math.round(a.fullH * dpr);
-    if (over.width !== w || over.height !== h) { over.width = w; over.height = h; }
+  /** A cleared 2-D canvas over the whole plot, in CSS pixels. */
+  sheet(canvas) {
+    const { fullW, fullH } = this.area, dpr = window.devicePixelRatio || 1, g = canvas.getContext("2d");
+    const w = Math.round(fullW * dpr), h = Math.round(fullH * dpr);
+    if (canvas.width !== w || canvas.height !== h) { canvas.width = w; canvas.height = h; }
     g.setTransform(dpr, 0, 0, dpr, 0, 0);
-    g.clearRect(0, 0, a.fullW, a.fullH);
-    if (this.config.axes) this.drawAxes(g);
+    g.clearRect(0, 0, fullW, fullH);
+    return g;
+  }
+
+  /** Names, cuts, the lasso and rings: on a canvas of their own, so that the points stay as they are. */
+  drawOver() {
+    const a = this.area, g = this.sheet(this.el.over);
     g.save();
     g.beginPath();
     g.rect(a.left, a.top, a.w, a.h);
@@ -622,6 +632,7 @@ class Scatter {
       const n = countBits(this.visible);
       if (n < count) lines.push(`${formatCount(n)} pass the filter`);
     }
+    if (this.beyond) lines.push(`${formatCount(this.beyond)} outside the first view (zoom out)`);
     if (lost) lines.push(`${formatCount(lost)} without a position`);
     if (this.config.colour.missing) lines.push(`${formatCount(this.config.colour.missing)} without a value (grey)`);
     this.el.foot.textContent = lines.join(this.root.classList.contains("narrow") ? " · " : "\n");

@@ -16,8 +16,9 @@ st.set_page_config(layout="wide")
 query = st.query_params
 n, mode = int(query.get("n", 2000)), query.get("mode", "map")
 NAMES = [
-    "Medication safety", "Triage & red flags", "Chronic pain", "Cardiology follow-up", "Paediatrics", "Mental health", "Dermatology",
-    "Lab results explained", "Vaccination", "Pregnancy", "Discharge summaries", "Nutrition", "<img src=x onerror=alert(1)>", "Radiology reports",
+    "Medication safety", "Triage & red flags", "Chronic pain", "Cardiology follow-up", "Paediatrics", "Mental health",
+    "Dermatology", "Lab results explained", "Vaccination", "Pregnancy", "Discharge summaries", "Nutrition",
+    "<img src=x onerror=alert(1)>", "Radiology reports",
 ]  # fmt: skip
 
 
@@ -26,12 +27,14 @@ def points(n: int, seed: int, kind: str) -> tuple[np.ndarray, np.ndarray, np.nda
     rng = np.random.default_rng(seed)
     n = {"empty": 0, "one": 1}.get(kind, n)
     codes = rng.choice(len(NAMES), n, p=(w := np.arange(len(NAMES), 0, -1) ** 1.3) / w.sum())
-    centres = rng.normal(0, 5, (len(NAMES), 3, 2)) * [1.3, 1]
-    spread = rng.gamma(3, 0.16, (len(NAMES), 3, 1))
+    turn = np.arange(len(NAMES)) * 2.39996  # a sunflower of clusters, each of three lobes
+    middle = np.stack([np.cos(turn), np.sin(turn)], 1) * np.sqrt(np.arange(1, len(NAMES) + 1))[:, None] * [2.9, 2.0]
+    centres = middle[:, None] + rng.normal(0, 0.62, (len(NAMES), 3, 2))
+    spread = rng.gamma(4, 0.1, (len(NAMES), 3, 1))
     part = rng.integers(0, 3, n)
     xy = centres[codes, part] + rng.normal(0, 1, (n, 2)) * spread[codes, part]
     noise = rng.random(n) < 0.08
-    xy[noise] = rng.normal(0, 6, (int(noise.sum()), 2)) * [1.3, 1]
+    xy[noise] = rng.normal(0, 4, (int(noise.sum()), 2)) * [1.45, 1]
     codes = np.where(noise, -1, codes)
     if kind == "equal":
         xy[:] = 3.25
@@ -49,7 +52,9 @@ def payload(n: int, seed: int, mode: str, kind: str, layers: bool, nan: int):
     if mode == "axes":
         x, y = np.exp(extra + codes * 0.05).astype(np.float32), (x * 0.02).astype(np.float32)
     layer = (extra < 0.2).astype(np.uint8) if layers else None
-    labels = [f"Record {i}: a patient asks whether ibuprofen <b>may</b> be taken with warfarin" for i in range(len(x))] if n <= 50_000 else None
+    labels = None
+    if n <= 50_000:
+        labels = [f"Record {i}: a patient asks whether ibuprofen <b>may</b> be taken with warfarin" for i in range(len(x))]
     return scatter_payload(x, y, colour, layer=layer, labels=labels, identity=f"{n}-{seed}")
 
 
@@ -68,7 +73,8 @@ if "control" in query:
     selection = st.session_state.get("selection")
     selection = np.zeros(len(x), bool) if selection is None or len(selection) != len(x) else selection
 
-event = scatter(made, "plot", height=int(query.get("height", 620)), axes=axes, cuts=cuts, names=names, selection=selection, label="Test plot")
+height = int(query.get("height", 620))
+event = scatter(made, "plot", height=height, axes=axes, cuts=cuts, names=names, selection=selection, label="Test plot")
 now = time.time()
 log = st.session_state.setdefault("log", [])
 if event.selected is not None:
