@@ -1,0 +1,78 @@
+"""Row-wise work that survives a kill: what each batch gave is kept in small files until the whole is done."""
+
+import os
+import time
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from core.progress import Progress
+
+KEEP_EVERY = 3.0  # seconds of work that a kill may cost
+
+
+def run_batches(
+    scratch: Path,
+    label: str,
+    batches: Sequence[np.ndarray],
+    sizes: np.ndarray,
+    work: Callable[[np.ndarray], dict[str, np.ndarray]],
+    columns: Sequence[str],
+    progress: Progress,
+    keep_every: float = KEEP_EVERY,
+) -> tuple[dict[str, np.ndarray], float]:
+    """({column: (N,) float64, NaN where no batch reached}, tokens per second of this run).
+
+    `work(rows)` returns one value a row for each column; `sizes` (N,) are the rows' tokens. `label` must change with anything that
+    the values or the batches depend on: files of another label are not read. Batches are the same in a resumed run, so its values
+    are bit for bit those of an unbroken one.
+    """
+    found = {name: np.full(len(sizes), np.nan) for name in columns}
+    done = np.zeros(len(batches), bool)
+    for path in sorted(scratch.glob(f"rows-{label}-*.npz")):
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                numbers, rows = stored["batches"], stored["rows"]
+                values = {name: stored[name] for name in columns}
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            continue  # half-written before a power cut: computed again
+        done[numbers] = True
+        for name in columns:
+            found[name][rows] = values[name]
+    total, seen = sum(len(b) for b in batches), sum(len(b) for b, d in zip(batches, done, strict=True) if d)
+    tokens_left = sum(int(sizes[b].sum()) for b, d in zip(batches, done, strict=True) if not d)
+    started, worked, kept, pending = time.monotonic(), 0, time.monotonic(), []
+
+    def keep() -> None:
+        if not pending:
+            return
+        rows = np.concatenate([batches[i] for i in pending])
+        path = scratch / f"rows-{label}-{pending[0]:07d}.npz"
+        part = path.with_suffix(".part")
+        with part.open("wb") as stream:
+            np.savez(stream, batches=np.array(pending), rows=rows, **{name: found[name][rows] for name in columns})
+        os.replace(part, path)
+        pending.clear()
+
+    try:
+        for i, rows in enumerate(batches):
+            if done[i]:
+                continue
+            values = work(rows)
+            for name in columns:
+                found[name][rows] = values[name]
+            pending.append(i)
+            seen += len(rows)
+            worked += int(sizes[rows].sum())
+            if time.monotonic() - kept > keep_every:
+                keep()
+                kept = time.monotonic()
+            rate = worked / max(time.monotonic() - started, 1e-6)
+            left = (tokens_left - worked) / max(rate, 1e-6)
+            progress(seen, total, f"{seen:,} of {total:,} records, {rate:,.0f} tokens/s, {left:.0f} s left")
+    except BaseException:
+        keep()
+        raise
+    return found, worked / max(time.monotonic() - started, 1e-6)
