@@ -1,0 +1,215 @@
+"""Near-equal prompts that teach different things: another category, another number, a negation, or an answer of other words.
+
+Read these before removing near-duplicates: one of the two is wrong, and the keeper rule cannot know which.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+
+from core.quality.duplicates import canonical_text, first_copies, load_pairs
+from core.quality.pairs import Pairs
+from core.workspace import Inputs, Output
+
+DEFAULTS = {"threshold": 0.92, "overlap": 0.15, "variants": 8}
+"""`overlap`: answers that share less than this of their words differ; `variants`: copies of one prompt that are compared each."""
+
+KINDS = {
+    "category": "the same question has two categories",
+    "number": "the answers give different numbers",
+    "negation": "one answer negates the other",
+    "answer": "the answers share few words",
+}
+"""Kind -> what it means, the gravest first."""
+
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
+_NUMBER = re.compile(
+    r"(?<![\w.,/-])(\d+(?:[.,]\d+)?)(?:\s*(?:-|–|to)\s*\d+(?:[.,]\d+)?)?\s*"
+    r"(mg/kg|mmol/l|mg/dl|g/l|mcg|µg|μg|mg|kg|ml|mmhg|mmol|iu|units?|tablets?|puffs?|drops?|hours?|hrs?|h|days?|weeks?|months?|years?"
+    r"|times|minutes?|min|%|°c|g|l)(?![\w/])",
+    re.I,
+)
+_NEGATION = frozenset(
+    "no not never none without cannot nor neither avoid contraindicated stop don't doesn't didn't isn't aren't can't won't shouldn't "
+    "mustn't don’t doesn’t didn’t isn’t aren’t can’t won’t shouldn’t mustn’t unsafe discontinue withhold".split()  # noqa: SIM905
+)
+_FILLER = frozenset(
+    "a an the of to in on at for and or is are was were be been it its this that these those with by from as i you he she they we "
+    "my your his her their our do does did can could should would may might will have has had what how which who if".split()  # noqa: SIM905
+)
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text with what the comparison reads off it."""
+
+    text: str
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        return frozenset(
+            w
+            for w in _WORD.findall(self.text.casefold())
+            if w not in _FILLER and w not in _NEGATION and not w.isdigit()
+        )
+
+    @cached_property
+    def negations(self) -> int:
+        return sum(word in _NEGATION for word in _WORD.findall(self.text.casefold()))
+
+    @cached_property
+    def numbers(self) -> frozenset[str]:
+        """Every number, with no unit looked at."""
+        return frozenset(re.findall(r"\d+(?:[.,]\d+)?", self.text))
+
+    @cached_property
+    def doses(self) -> dict[str, frozenset[float]]:
+        """Numbers by unit: {"mg": {500.0}, "day": {7.0}}."""
+        found: dict[str, set[float]] = {}
+        for value, unit in _NUMBER.findall(self.text):
+            found.setdefault(_UNIT.get(unit.lower(), unit.lower().removesuffix("s")), set()).add(
+                float(value.replace(",", "."))
+            )
+        return {unit: frozenset(values) for unit, values in found.items()}
+
+
+_UNIT = {
+    "μg": "mcg",
+    "µg": "mcg",
+    "hr": "hour",
+    "hrs": "hour",
+    "h": "hour",
+    "min": "minute",
+    "mmhg": "mmhg",
+    "times": "times",
+}
+
+
+def overlap(left: frozenset, right: frozenset) -> float:
+    """Shared words over those of the shorter text, 0..1; 1 when one has none."""
+    least = min(len(left), len(right))
+    return len(left & right) / least if least else 1.0
+
+
+def differences(left: Text, right: Text, least_overlap: float = 0.15) -> Iterator[tuple[str, str]]:
+    """(kind, reason) for each way in which two answers to the same question contradict each other."""
+    clashes = []
+    for unit in sorted(left.doses.keys() & right.doses.keys()):
+        if not left.doses[unit] & right.doses[unit]:
+            a, b = (", ".join(f"{value:g}" for value in sorted(side.doses[unit])[:3]) for side in (left, right))
+            clashes.append(f"{a} against {b} {unit}")
+    shared = overlap(left.words, right.words)
+    if clashes:
+        yield "number", f"{KINDS['number']}: {'; '.join(clashes[:3])}"
+    short = max(len(left.words), len(right.words)) <= 2  # "Yes." against "No."
+    if shared >= 0.6 and (short or (left.words and right.words)) and (left.negations == 0) != (right.negations == 0):
+        yield "negation", KINDS["negation"]
+    if shared < least_overlap and min(len(left.words), len(right.words)) >= 2:
+        yield "answer", f"{KINDS['answer']}: {shared:.0%} of the shorter"
+
+
+def same_question(left: Text, right: Text) -> bool:
+    """Whether two near-equal prompts ask the same: same numbers, both negated or neither."""
+    return left.numbers == right.numbers and (left.negations == 0) == (right.negations == 0)
+
+
+def run(inputs: Inputs) -> Output:
+    """Step `contradictions`: left_id, right_id, similarity, kind, kinds, reason, same_text; the gravest first.
+
+    One row a pair of records. Copies of one prompt count as similarity 1; of many copies those that differ are compared, up to
+    `variants`. Where the numbers or the negation of the two prompts differ, so may the answers: only categories are
+    compared there.
+    """
+    params = DEFAULTS | dict(inputs.params)
+    dataset, result = inputs.datasets["training"], inputs.results["duplicates"]
+    pairs = load_pairs(result)
+    near = pairs.over(max(params["threshold"], pairs.floor))
+    columns = {name: dataset.column(name).to_pylist() for name in ("prompt", "response", "category")}
+    prompts = [Text(text or "") for text in columns["prompt"]]
+    responses = [Text(text or "") for text in columns["response"]]
+    categories = columns["category"]
+    first = first_copies(columns["prompt"])
+    variants, cut = _variants(first, columns, params["variants"])
+    rank = {kind: i for i, kind in enumerate(KINDS)}
+    rows: list[tuple] = []
+    compared = 0
+    for a, b, similarity in _candidates(near, first, variants):
+        if compared % 2000 == 0:
+            inputs.progress(
+                min(compared, len(near)), len(near), f"comparing answers, {len(rows):,} contradictions so far"
+            )
+        compared += 1
+        found = []
+        if categories[a] is not None and categories[b] is not None and categories[a] != categories[b]:
+            found.append(("category", f"{KINDS['category']}: {categories[a]} and {categories[b]}"))
+        if same_question(prompts[a], prompts[b]):
+            found += differences(responses[a], responses[b], params["overlap"])
+        if found:
+            kinds = [kind for kind, _ in found]
+            same = bool(first[a] == first[b])
+            key = (not same, rank[kinds[0]], -len(kinds), -similarity, a, b)
+            rows.append((key, a, b, similarity, kinds, "; ".join(reason for _, reason in found), same))
+    rows.sort(key=lambda row: row[0])
+    ids = np.array(dataset.ids(), dtype=object)
+    left, right = np.array([r[1] for r in rows], dtype=int), np.array([r[2] for r in rows], dtype=int)
+    table = pa.table(
+        {
+            "left_id": pa.array(ids[left], pa.string()),
+            "right_id": pa.array(ids[right], pa.string()),
+            "similarity": pa.array([r[3] for r in rows], pa.float32()),
+            "kind": pa.array([r[4][0] for r in rows], pa.string()),
+            "kinds": pa.array([r[4] for r in rows], pa.list_(pa.string())),
+            "reason": pa.array([r[5] for r in rows], pa.string()),
+            "same_text": pa.array([r[6] for r in rows], pa.bool_()),
+        }
+    )
+    info = {
+        "pairs_compared": compared,
+        "contradictions": len(rows),
+        "records": len(set(left.tolist()) | set(right.tolist())),
+        "kinds": {kind: sum(kind in r[4] for r in rows) for kind in KINDS},
+        "same_text_groups": len(
+            {int(first[r[1]]) for r in rows if r[6]}
+        ),  # groups of equal prompts that contradict themselves
+        "threshold": near.floor,
+        "warnings": [
+            f"{cut:,} prompts have more than {params['variants']} different answers: not every pair was compared."
+        ]
+        if cut
+        else [],
+    }
+    if result.info.get("text", "prompt") != "prompt":
+        info["warnings"].append(
+            f"Pairs were found by {result.info['text']}, not by prompt: near-equal prompts may be missing."
+        )
+    inputs.progress(1, 1, f"{len(rows):,} contradictions")
+    return Output(table=table, info=info)
+
+
+def _variants(first: np.ndarray, columns: dict, most: int) -> tuple[dict[int, list[int]], int]:
+    """Of each prompt with copies (by its first record) the records that differ in category or answer, `most` at the most;
+    and how many prompts have more."""
+    found: dict[int, dict] = {}
+    for row in np.flatnonzero(np.isin(first, first[first != np.arange(len(first))])).tolist():
+        kinds = found.setdefault(int(first[row]), {})
+        kinds.setdefault((columns["category"][row], canonical_text(columns["response"][row] or "")), row)
+    cut = sum(len(kinds) > most for kinds in found.values())
+    return {row: list(kinds.values())[:most] for row, kinds in found.items()}, cut
+
+
+def _candidates(near: Pairs, first: np.ndarray, variants: dict[int, list[int]]) -> Iterator[tuple[int, int, float]]:
+    """Pairs of records to compare, with the similarity of their prompts: among copies, then among near-equal prompts."""
+    for group in variants.values():
+        yield from ((a, b, 1.0) for at, a in enumerate(group) for b in group[at + 1 :])
+    seen: set[tuple[int, int]] = set()
+    for i, j, similarity in zip(
+        first[near.left].tolist(), first[near.right].tolist(), near.similarity.tolist(), strict=True
+    ):
+        key = (min(i, j), max(i, j))
+        if i != j and key not in seen:
+            seen.add(key)
+            yield from ((min(a, b), max(a, b), similarity) for a in variants.get(i, [i]) for b in variants.get(j, [j]))

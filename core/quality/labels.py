@@ -1,0 +1,217 @@
+"""Labels that the rest of the set speaks against: confident learning on out-of-fold probabilities, and the nearest neighbours.
+
+Northcutt, Jiang and Chuang, "Confident Learning" (JAIR 2021). Departures: the folds keep copies of one text together, so that a
+record cannot vouch for its own copy; they depend on the texts and not on the order of the records.
+"""
+
+import hashlib
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+
+from core.errors import InputError, MissingInput
+from core.progress import Progress, part, silent
+from core.quality.duplicates import canonical_text, embedded_text
+from core.workspace import Inputs, Output
+
+DEFAULTS = {"column": "category", "folds": 5, "least": 5, "neighbours": 10, "inverse_penalty": 10.0, "seed": 0}
+
+
+def folds_of(texts: list[str], labels: np.ndarray, folds: int = 5, seed: int = 0) -> np.ndarray:
+    """(N,) fold of each record, stratified by label; equal canonical texts share one. Independent of the order of the records."""
+    key = [
+        hashlib.blake2b(f"{seed}\0{canonical_text(text)}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        for text in texts
+    ]
+    label_of: dict[bytes, int] = {}
+    for k, label in zip(key, labels.tolist(), strict=True):
+        label_of[k] = min(label, label_of.get(k, label))
+    fold_of: dict[bytes, int] = {}
+    for rank, (_, k) in enumerate(sorted((label, k) for k, label in label_of.items())):
+        fold_of[k] = rank % folds  # consecutive texts of one label go round the folds
+    return np.array([fold_of[k] for k in key], dtype=np.int64)
+
+
+def out_of_fold(
+    vectors: np.ndarray,
+    labels: np.ndarray,
+    fold: np.ndarray,
+    inverse_penalty: float = 10.0,
+    progress: Progress = silent,
+) -> np.ndarray:
+    """(N, K) float32 probabilities of labels 0..K-1, each row from a logistic regression that never saw its fold.
+
+    `vectors` (N, d), dense or SciPy sparse. A label that occurs in one fold only gets probability 0 there.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    classes = int(labels.max()) + 1
+    probabilities = np.zeros((len(labels), classes), dtype=np.float32)
+    parts = np.unique(fold)
+    for done, held in enumerate(parts):
+        progress(done, len(parts), f"fold {done + 1} of {len(parts)}")
+        train, test = np.flatnonzero(fold != held), np.flatnonzero(fold == held)
+        known = np.unique(labels[train])
+        if len(known) < 2:
+            probabilities[test[:, None], known] = 1.0
+            continue
+        model = LogisticRegression(C=inverse_penalty, max_iter=100, tol=1e-3).fit(vectors[train], labels[train])
+        probabilities[np.ix_(test, model.classes_)] = model.predict_proba(vectors[test])
+    return probabilities
+
+
+def thresholds(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(K,) the mean self-confidence of each label (eq. 2): over it, a record counts as that label with confidence."""
+    own = probabilities[np.arange(len(labels)), labels]
+    total = np.bincount(labels, weights=own, minlength=probabilities.shape[1])
+    return total / np.maximum(np.bincount(labels, minlength=probabilities.shape[1]), 1)
+
+
+def confident_labels(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(N,) the most probable label among those whose threshold it reaches, -1 where none does (eq. 1)."""
+    limit = thresholds(probabilities, labels)
+    over = probabilities >= limit - 1e-6  # a label all of whose records are equally sure must reach its own mean
+    best = np.where(over, probabilities, -1.0).argmax(axis=1)
+    return np.where(over.any(axis=1), best, -1)
+
+
+def confident_joint(given: np.ndarray, confident: np.ndarray, classes: int) -> np.ndarray:
+    """(K, K) counts of given label (row) against confident label (column)."""
+    sure = confident >= 0
+    return np.bincount(given[sure] * classes + confident[sure], minlength=classes * classes).reshape(classes, classes)
+
+
+def calibrate(joint: np.ndarray, given_counts: np.ndarray | None = None) -> np.ndarray:
+    """(K, K) the joint distribution of given and true label, summing to 1: rows scaled to the counts of the given labels (eq. 3).
+
+    Without `given_counts` the rows' own sums are taken. A row that nothing was counted in goes to its diagonal.
+    """
+    joint = np.asarray(joint, dtype=np.float64)
+    rows = joint.sum(axis=1, keepdims=True)
+    counts = rows[:, 0] if given_counts is None else np.asarray(given_counts, dtype=np.float64)
+    shares = np.where(rows > 0, joint / np.where(rows > 0, rows, 1), np.eye(len(joint)))
+    scaled = shares * counts[:, None]
+    return scaled / scaled.sum()
+
+
+def neighbour_agreement(vectors: np.ndarray, labels: np.ndarray, k: int = 10) -> np.ndarray:
+    """(N,) float32 share of the k most similar other records with the same label, 0..1; unit rows (N, d). nan when alone."""
+    import torch
+
+    rows = torch.from_numpy(np.array(vectors, dtype=np.float32))
+    known, count = torch.from_numpy(labels), len(labels)
+    k = min(k, count - 1)
+    if k < 1:
+        return np.full(count, np.nan, dtype=np.float32)
+    agreement = torch.empty(count)
+    for start in range(0, count, 1024):
+        scores = rows[start : start + 1024] @ rows.T
+        scores[torch.arange(len(scores)), torch.arange(start, start + len(scores))] = -2  # itself
+        near = known[scores.topk(k).indices]
+        agreement[start : start + 1024] = (near == known[start : start + 1024, None]).float().mean(1)
+    return agreement.numpy()
+
+
+def run(inputs: Inputs) -> Output:
+    """Step `labels`: for each record the given and the suggested category, self-confidence (0..1, low = doubtful), whether
+    confident learning flags it, and the agreement of its neighbours.
+
+    Records without a category, without text, or of a category with fewer than `least` records are not judged: their
+    columns are null, and the info says how many. With fewer than two categories left everything is undefined.
+    """
+    params = DEFAULTS | dict(inputs.params)
+    dataset, embed = inputs.datasets["training"], inputs.results["embed"]
+    column = params["column"]
+    if column not in dataset.columns:
+        raise InputError(f"The training data holds no column {column!r} with labels; choose one of its columns.")
+    given = dataset.column(column).to_pylist()
+    if all(value is None for value in given):
+        raise MissingInput(
+            f"No training record has a {column}. Map the column that holds the labels, or leave this step out."
+        )
+    vectors = embed.array()
+    size = Counter(given)
+    small = sorted(str(name) for name, n in size.items() if name is not None and n < params["least"])
+    has_text = np.linalg.norm(vectors, axis=1) > 0
+    judged = np.array([v is not None and size[v] >= params["least"] for v in given]) & has_text
+    rows = np.flatnonzero(judged)
+    names = sorted({str(given[row]) for row in rows})
+    info = {
+        "column": column,
+        "records": dataset.count,
+        "judged": len(rows),
+        "categories": len(names),
+        "small": small,
+        "text": embed.params.get("text", "prompt"),
+        "warnings": _warnings(dataset.count, given, size, small, has_text, column, params["least"]),
+    }
+    columns = {
+        "self_confidence": np.full(dataset.count, np.nan, np.float32),
+        "knn_agreement": np.full(dataset.count, np.nan, np.float32),
+    }
+    suggested, flagged = np.full(dataset.count, None, dtype=object), np.zeros(dataset.count, dtype=bool)
+    if len(names) < 2:
+        info["undefined"] = (
+            f"Label noise is undefined: {len(names)} of the categories has {params['least']} records or more."
+        )
+    else:
+        index = {name: i for i, name in enumerate(names)}
+        labels = np.array([index[str(given[row])] for row in rows], dtype=np.int64)
+        texts = embedded_text(dataset, str(info["text"]))
+        fold = folds_of([texts[row] for row in rows], labels, params["folds"], params["seed"])
+        some = np.asarray(vectors[rows], dtype=np.float32)
+        probabilities = out_of_fold(some, labels, fold, params["inverse_penalty"], part(inputs.progress, 0, 0.9))
+        confident = confident_labels(probabilities, labels)
+        joint = calibrate(confident_joint(labels, confident, len(names)), np.bincount(labels, minlength=len(names)))
+        columns["self_confidence"][rows] = probabilities[np.arange(len(rows)), labels]
+        columns["knn_agreement"][rows] = neighbour_agreement(some, labels, params["neighbours"])
+        suggested[rows] = np.array(names, dtype=object)[probabilities.argmax(axis=1)]
+        flagged[rows] = (confident >= 0) & (confident != labels)
+        noise = 1 - float(np.trace(joint))
+        info |= {
+            "flagged": int(flagged.sum()),
+            "noise": noise,  # estimated share of wrong labels: mass off the diagonal of the calibrated joint
+            "accuracy": 1 - noise,
+            "agreement": float(
+                (probabilities.argmax(axis=1) == labels).mean()
+            ),  # of the classifier with the given labels
+            "confused": _confused(joint, names, len(rows)),
+        }
+    inputs.progress(1, 1, f"{info.get('flagged', 0):,} labels in doubt")
+    table = pa.table(
+        {
+            "record_id": pa.array(dataset.ids(), pa.string()),
+            "given": pa.array([None if v is None else str(v) for v in given], pa.string()),
+            "suggested": pa.array(suggested, pa.string()),
+            "self_confidence": pa.array(columns["self_confidence"], from_pandas=True),
+            "flagged": flagged,
+            "knn_agreement": pa.array(columns["knn_agreement"], from_pandas=True),
+        }
+    )
+    return Output(table=table, info=info)
+
+
+def _confused(joint: np.ndarray, names: list[str], count: int, most: int = 200) -> list[dict]:
+    """The pairs of categories that are confused, by estimated records: [{given, true, records}]."""
+    off = joint * count * (1 - np.eye(len(names)))
+    order = np.argsort(-off, axis=None, kind="stable")[:most]
+    pairs = [(int(i), int(j)) for i, j in zip(*np.unravel_index(order, off.shape), strict=True) if off[i, j] > 0]
+    return [{"given": names[i], "true": names[j], "records": round(float(off[i, j]), 2)} for i, j in pairs]
+
+
+def _warnings(
+    count: int, given: list, size: Counter, small: list[str], has_text: np.ndarray, column: str, least: int
+) -> list[str]:
+    said = []
+    if size[None]:
+        said.append(f"{size[None]:,} of {count:,} records have no {column} and are not judged.")
+    if small:
+        records = sum(n for name, n in size.items() if name is not None and n < least)
+        which = ", ".join(small[:5]) + (" …" if len(small) > 5 else "")
+        few = "category has" if len(small) == 1 else "categories have"
+        said.append(f"{len(small)} {few} fewer than {least} records ({which}): {records:,} records are not judged.")
+    empty = int((~has_text).sum())
+    if empty:
+        said.append(f"{empty:,} records have no text to judge by.")
+    return said
