@@ -212,6 +212,7 @@ SCHEMAS: dict[str, Schema] = {
 
 NOTES = {
     "compared": "response1 was taken as the response; response2 and who preferred which stay fields of their own.",
+    "kto": "The field label says which responses are undesirable; leave those out before you train on the responses.",
     "text-label": "The label was taken as the category and as the response. Map another field as the response to change it.",
     "tree": "Of each tree the best-ranked path is the record. unfold={messages} makes every path a record.",
 }

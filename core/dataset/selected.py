@@ -1,0 +1,115 @@
+"""The chosen records of a stored dataset, in the order asked for, a slice in memory at a time."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from core.dataset.columns import FIELD_PREFIX
+from core.dataset.mapping import Mapping, mapping_from
+from core.errors import InputError
+
+SLICE = 5_000
+
+
+class Stored(Protocol):
+    """What is needed of a dataset: core.workspace.Dataset has it."""
+
+    path: Path
+    role: str
+    name: str
+    digest: str
+    count: int
+    mapping: dict
+    report: dict
+
+
+@dataclass(frozen=True)
+class Selected:
+    dataset: Stored
+    positions: np.ndarray  # (n,) rows of records.parquet, in the order of the export
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(pq.read_schema(self.dataset.path / "records.parquet").names)
+
+    @cached_property
+    def mapping(self) -> Mapping:
+        return mapping_from(self.dataset.mapping)
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """The records, slice by slice."""
+        wanted = list(columns) if columns is not None else None
+        table = pq.read_table(self.dataset.path / "records.parquet", columns=wanted)
+        for start in range(0, max(len(self.positions), 1), SLICE):
+            yield table.take(pa.array(self.positions[start : start + SLICE], pa.int64()))
+
+    def rows(self, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+        for table in self.tables([name for name in columns if name in self.columns]):
+            yield from table.to_pylist()
+
+    def lines(self) -> list[int]:
+        """Source lines of the chosen records, in order, each once though several records may stem from it."""
+        return list(dict.fromkeys(row["line"] for row in self.rows(["line"])))
+
+    def raws(self) -> Iterator[tuple[int, str]]:
+        """(line, raw row) of the chosen records, each source row once."""
+        seen: set[int] = set()
+        for row in self.rows(["line", "raw"]):
+            if row["line"] not in seen:
+                seen.add(row["line"])
+                yield row["line"], row["raw"]
+
+    def source(self) -> pa.Table:
+        """The source rows of a Parquet or Excel dataset, in its own columns and types."""
+        path = self.dataset.path
+        table = pq.read_table(path / "source.parquet")
+        lines = self.lines()
+        if self.dataset.report["format"] == "parquet":
+            positions = [line - 1 for line in lines]
+        else:  # a sheet may have empty rows, which source.parquet does not
+            every = pq.read_table(path / "records.parquet", columns=["line"]).column(0).to_pylist()
+            every += pq.read_table(path / "quarantine.parquet", columns=["line"]).column(0).to_pylist()
+            at = {line: position for position, line in enumerate(sorted(set(every)))}
+            positions = [at[line] for line in lines]
+        return table.take(pa.array(positions, pa.int64()))
+
+    def tools(self, row: dict) -> list | None:
+        """The tools of a record, parsed; None when it has none or they are not a list in JSON."""
+        text = row.get(f"{FIELD_PREFIX}{self.mapping.tools}") if self.mapping.tools else None
+        if not text:
+            return None
+        try:
+            tools = json.loads(text)
+        except ValueError:
+            return None
+        return tools if isinstance(tools, list) and tools else None
+
+    @property
+    def conversation_columns(self) -> list[str]:
+        tools = [f"{FIELD_PREFIX}{self.mapping.tools}"] if self.mapping.tools else []
+        return ["record_id", "messages", "prompt", "response", "rejected", *tools]
+
+
+def select(dataset: Stored, record_ids: Sequence[str]) -> Selected:
+    """The records of these ids, in this order. Raises InputError for an id the dataset lacks or that is given twice."""
+    ids = pq.read_table(dataset.path / "records.parquet", columns=["record_id"]).column(0).to_pylist()
+    at = {record_id: position for position, record_id in enumerate(ids)}
+    unknown = [record_id for record_id in record_ids if record_id not in at]
+    if unknown:
+        raise InputError(
+            f"{len(unknown)} of {len(record_ids)} records are not in {dataset.name} (first: {unknown[0]}). "
+            "Select again from the current data."
+        )
+    if len(set(record_ids)) != len(record_ids):
+        raise InputError(f"{len(record_ids) - len(set(record_ids))} records are named more than once. Name each once.")
+    return Selected(dataset, np.array([at[record_id] for record_id in record_ids], np.int64))
