@@ -319,6 +319,23 @@ def test_survives_the_loss_of_the_graphics_context(plot):
     assert len(shown.page.locator(".plot").screenshot()) > 20_000
 
 
+def test_gives_its_graphics_context_back_and_comes_back_with_the_selection(plot):
+    shown = plot("n=2000&control=1")
+    shown.tool("lasso")
+    shown.stroke(RING)
+    own = shown.log(1)["log"][-1]["selected"]
+    shown.page.locator("canvas.points").evaluate("c => { window.__old = c.getContext('webgl2'); }")
+    shown.page.get_by_role("button", name="go away").click()
+    shown.page.get_by_role("button", name="come back").wait_for()
+    shown.page.wait_for_function("() => window.__old.isContextLost()")
+    shown.page.get_by_role("button", name="come back").click()
+    shown.page.wait_for_selector(f".scatter[data-ready][data-selected='{own}']")
+    assert shown.log()["length"] == 1  # the old event is not told again
+    shown.tool("lasso")
+    shown.stroke(OTHER)
+    assert shown.log(2)["log"][-1]["selected"] != own
+
+
 def test_without_webgl2_a_plainer_plot_follows(new_page, app, wait_idle):
     page = new_page()
     page.add_init_script(

@@ -170,8 +170,9 @@ class PointPainter {
     if (some2) {
       gl.uniform1i(at.onlyPlain, 0);
       gl.uniform1f(at.fade, 0);
-      gl.uniform1f(at.size, (look.size * 1.15 + 0.4) * dpr);
-      gl.uniform1f(at.alpha, Math.min(1, look.alpha * 1.6));
+      const few = look.size > 3; // many small points keep their density look
+      gl.uniform1f(at.size, (few ? look.size * 1.15 + 0.4 : look.size) * dpr);
+      gl.uniform1f(at.alpha, Math.min(1, look.alpha * (few ? 1.6 : 1.3)));
       gl.uniform1f(at.ringAlpha, 1);
       gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.chosen);
       gl.drawElements(gl.POINTS, Math.min(this.chosenCount, most), gl.UNSIGNED_INT, 0);

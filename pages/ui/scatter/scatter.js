@@ -137,7 +137,7 @@ class Scatter {
     this.beyond = 0;
     if (range) for (let i = 0; i < n; i++) if (this.xs[i] < range[0] || this.xs[i] > range[1] || this.ys[i] < range[2] || this.ys[i] > range[3]) this.beyond += 1;
     this.painter.positions(this.xs, this.ys, box);
-    if (this.codes?.length === n) this.painter.codes(this.codes);
+    if (this.codes?.length === n) this.painter.codes(this.codes); // the colour may have stayed
   }
 
   takeColour(bytes, next) {
@@ -572,6 +572,8 @@ class Scatter {
         more.textContent = `… and ${formatCount(order.length - LEGEND_LIMIT)} smaller ones`;
         entries.append(more);
       }
+      // Tab passes the first entries; arrow keys reach all.
+      entries.querySelectorAll(".entry").forEach((button, k) => (button.tabIndex = k < 25 ? 0 : -1));
       if (focused !== undefined) entries.querySelector(`[data-code="${Number(focused)}"]`)?.focus();
     }
     layers.replaceChildren();
@@ -880,7 +882,11 @@ class Scatter {
   // ---- life -----------------------------------------------------------------------------------------------------------
 
   restore() {
-    this.painter = new PointPainter(this.el.points);
+    try {
+      this.painter = new PointPainter(this.el.points);
+    } catch {
+      return; // lost again: the next restored event tries anew
+    }
     delete this.root.dataset.context;
     if (!this.config) return;
     this.painter.positions(this.xs, this.ys, this.box);

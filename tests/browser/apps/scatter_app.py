@@ -73,6 +73,11 @@ if "control" in query:
     selection = st.session_state.get("selection")
     selection = np.zeros(len(x), bool) if selection is None or len(selection) != len(x) else selection
 
+if st.session_state.get("away"):
+    st.button("come back", on_click=lambda: st.session_state.update(away=False))
+    st.stop()
+st.session_state.setdefault("away", False)
+
 height = int(query.get("height", 620))
 event = scatter(made, "plot", height=height, axes=axes, cuts=cuts, names=names, selection=selection, label="Test plot")
 now = time.time()
@@ -92,7 +97,8 @@ if event.cuts is not None:
 if event.dropped:
     log.append({"dropped": event.dropped})
 
-left, middle, right, last = st.columns(4)
+left, middle, right, last, leave = st.columns(5)
+leave.button("go away", on_click=lambda: st.session_state.update(away=True))
 left.button("run again", key="again")
 if middle.button("select the first ten", key="ten"):
     st.session_state["selection"] = np.arange(len(x)) < 10
