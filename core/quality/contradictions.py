@@ -26,6 +26,11 @@ KINDS = {
 }
 """Kind -> what it means, the gravest first."""
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _NUMBER = re.compile(
     r"(?<![\w.,/-])(\d+(?:[.,]\d+)?)(?:\s*(?:-|–|to)\s*\d+(?:[.,]\d+)?)?\s*"
@@ -33,13 +38,13 @@ _NUMBER = re.compile(
     r"|times|minutes?|min|%|°c|g|l)(?![\w/])",
     re.I,
 )
-_NEGATION = frozenset(
+_NEGATION = _words(
     "no not never none without cannot nor neither avoid contraindicated stop don't doesn't didn't isn't aren't can't won't shouldn't "
-    "mustn't don’t doesn’t didn’t isn’t aren’t can’t won’t shouldn’t mustn’t unsafe discontinue withhold".split()  # noqa: SIM905
+    "mustn't don’t doesn’t didn’t isn’t aren’t can’t won’t shouldn’t mustn’t unsafe discontinue withhold"
 )
-_FILLER = frozenset(
+_FILLER = _words(
     "a an the of to in on at for and or is are was were be been it its this that these those with by from as i you he she they we "
-    "my your his her their our do does did can could should would may might will have has had what how which who if".split()  # noqa: SIM905
+    "my your his her their our do does did can could should would may might will have has had what how which who if"
 )
 
 
