@@ -344,7 +344,18 @@ def test_without_webgl2_a_plainer_plot_follows(new_page, app, wait_idle):
     )
     page.goto(f"{app}/?n=2000")
     page.get_by_text("this browser has no WebGL2").wait_for(timeout=30_000)
-    page.locator(".js-plotly-plot").wait_for(timeout=30_000)
+    page.locator(".js-plotly-plot .drag").first.wait_for(timeout=30_000)
+    wait_idle(page)
+    box = page.locator(".js-plotly-plot").bounding_box()
+    at = [(box["x"] + box["width"] * u, box["y"] + box["height"] * v) for u, v in [(0.3, 0.3), (0.6, 0.32), (0.6, 0.6), (0.32, 0.6)]]
+    page.mouse.move(*at[0])
+    page.mouse.down()
+    for x, y in at[1:]:
+        page.mouse.move(x, y, steps=8)
+    page.mouse.up()
+    get = "JSON.parse(document.querySelector('[data-testid=log]').textContent)"
+    page.wait_for_function(f"() => {get}.length === 1", timeout=20_000)
+    assert 100 < page.evaluate(f"() => {get}.log[0].selected") < 1900
 
 
 def test_unchanged_points_do_not_travel_again(new_page, app, wait_idle):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,17 +98,18 @@ def _traces(payload: ScatterPayload, rows: np.ndarray) -> list[tuple[str, np.nda
 def _event(payload: ScatterPayload, state: Any, chart_key: str, make: type[ScatterEvent]) -> ScatterEvent:
     """The chart's selection as an event, when it is not the one of the last run."""
     selection = (state or {}).get("selection") or {}
-    rows = sorted({_row(p) for p in selection.get("points", [])} - {-1})
+    rows = sorted({row for p in selection.get("points", []) if 0 <= (row := _row(p)) < payload.count})
     last = st.session_state.setdefault(f"{chart_key}.last", [])
     if rows == last:
         return make(payload.digest, webgl=False)
     st.session_state[f"{chart_key}.last"] = rows
+    counter = time.time_ns() // 1000
     drawn_shape = bool(selection.get("lasso") or selection.get("box"))
     if len(rows) == 1 and not drawn_shape:
-        return make(payload.digest, clicked=rows[0], counter=1, webgl=False)
+        return make(payload.digest, clicked=rows[0], counter=counter, webgl=False)
     mask = np.zeros(payload.count, dtype=bool)
-    mask[[r for r in rows if r < payload.count]] = True
-    return make(payload.digest, selected=mask, counter=1, webgl=False)
+    mask[rows] = True
+    return make(payload.digest, selected=mask, counter=counter, webgl=False)
 
 
 def _row(point: Any) -> int:

@@ -77,6 +77,7 @@ class Scatter {
     }
     if (blocks.xy) this.takePositions(new Float32Array(blocks.xy.buffer), next);
     if (changed("layer")) this.layer = blocks.layer ?? (next.blocks.layer ? this.layer : null);
+    if (changed("visible") && !fresh) this.hover = -1;
     if (changed("visible")) this.visible = blocks.visible ?? (next.blocks.visible ? this.visible : null);
     if (changed("labels")) this.labels = blocks.labels ? this.readLabels(blocks.labels) : next.blocks.labels ? this.labels : null;
     const recoloured = blocks.colour || JSON.stringify(before?.colour) !== JSON.stringify(next.colour);
