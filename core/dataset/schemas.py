@@ -21,23 +21,25 @@ class Fields:
     seen: dict[str, list[Any]]
     by_key: dict[str, str]
 
-    def named(self, usual: Sequence[str], fits: Callable[[Any], bool] = lambda value: True) -> str | None:
-        """The first field with one of these usual names whose values, null and empty aside, all fit."""
+    def named(
+        self, usual: Sequence[str], fits: Callable[[Any], bool] = lambda value: True, most: float = 0.5
+    ) -> str | None:
+        """The first field with one of these usual names whose values, null and empty aside, mostly fit; the rows whose values
+        do not are then quarantined by name, instead of the field being passed over for a few of them."""
         for name in usual:
             found = self.by_key.get(name)
-            if found is not None and all(fits(v) for v in self.seen[found] if v is not None and v != ""):
+            if found is not None and self._fits(found, fits, most):
                 return found
         return None
 
     def first(self, fits: Callable[[Any], bool]) -> str | None:
         return next(
-            (
-                n
-                for n, vs in self.seen.items()
-                if any(v is not None for v in vs) and all(fits(v) for v in vs if v is not None)
-            ),
-            None,
+            (name for name in self.seen if any(map(fits, self.seen[name])) and self._fits(name, fits, 0.5)), None
         )
+
+    def _fits(self, name: str, fits: Callable[[Any], bool], most: float) -> bool:
+        filled = [value for value in self.seen[name] if value is not None and value != ""]
+        return sum(map(fits, filled)) >= most * len(filled)
 
 
 def fields_of(rows: Sequence[dict]) -> Fields:
@@ -88,7 +90,7 @@ def _conversation(value: Any) -> bool:
             value = parse(value)
         except Fault:
             return False
-    return is_conversation(value) or value == []
+    return is_conversation(value)
 
 
 # -- the schemas ---------------------------------------------------------------------------------------------------------
@@ -112,9 +114,9 @@ def _preference(f: Fields) -> Mapping | None:
 
 
 def _dialogue(f: Fields) -> Mapping | None:
-    field = f.named(names.CONVERSATION, _conversation) or f.first(
-        lambda value: not isinstance(value, str) and is_conversation(value)
-    )
+    field = f.named(names.CONVERSATION, _conversation)
+    if field is None and not _completion(f):
+        field = f.first(is_conversation)
     return Mapping(messages=field) if field else None
 
 
@@ -126,8 +128,11 @@ def _kto(f: Fields) -> Mapping | None:
 
 def _sharegpt(f: Fields) -> Mapping | None:
     found = _dialogue(f)
-    turns = next((v for v in f.seen[found.messages] if v), []) if found else []
-    return found if found and not (turns and "role" in (parse(turns) if isinstance(turns, str) else turns)[0]) else None
+    if not found:
+        return None
+    turns = next(value for value in f.seen[found.messages] if _conversation(value) and value)
+    first = (parse(turns) if isinstance(turns, str) else turns)[0]
+    return found if "role" not in first else None
 
 
 def _instances(f: Fields) -> Mapping | None:
@@ -249,9 +254,8 @@ def _with_usual_columns(mapping: Mapping, fields: Fields) -> Mapping:
         if name
     }
 
-    def free(usual: Sequence[str], fits: Callable[[Any], bool]) -> str | None:
-        found = fields.named(tuple(n for n in usual if fields.by_key.get(n) not in taken), fits)
-        return found
+    def free(usual: Sequence[str], fits: Callable[[Any], bool], most: float = 0.5) -> str | None:
+        return fields.named(tuple(n for n in usual if fields.by_key.get(n) not in taken), fits, most)
 
     tools = free(names.TOOLS, lambda value: isinstance(value, (str, list)))
     return replace(
@@ -261,7 +265,7 @@ def _with_usual_columns(mapping: Mapping, fields: Fields) -> Mapping:
         tools=tools,
         category=mapping.category or free(names.CATEGORY, _short_label),
         language=free(names.LANGUAGE, _text),
-        difficulty=free(names.DIFFICULTY, _number),
+        difficulty=free(names.DIFFICULTY, _number, 0.9),
         annotator=free(names.ANNOTATOR, _label),
         id=free(names.ID, _label),
     )

@@ -90,6 +90,10 @@ def read_table(stream: BinaryIO, delimiter: str, limits: Limits, budget: Budget)
     try:
         names = next(reader, [])
     except csv.Error as error:
+        if "new-line character" in str(error):
+            raise InputError(
+                f"{budget.name} ends its lines with CR alone. Save it with LF or CRLF line ends."
+            ) from None
         raise InputError(f"The header of {budget.name} cannot be read ({error}). Check its quotes.") from None
     _, raw = lines.row()
     header = _header(names, raw, delimiter, budget.name, limits)
@@ -111,8 +115,6 @@ def checked_names(names: list[str], file: str, limits: Limits) -> tuple[str, ...
 def _header(names: list[str], raw: str, delimiter: str, file: str, limits: Limits) -> Header:
     if any("\udc80" <= char <= "\udcff" for char in raw):
         raise InputError(f"The header of {file} is not UTF-8. Save the file as UTF-8.")
-    if any("\r" in name for name in names) or ("\r" in raw.rstrip("\r") and "\n" not in raw and '"' not in raw):
-        raise InputError(f"{file} ends its lines with CR alone. Save it with LF or CRLF line ends.")
     empty = [str(position) for position, name in enumerate(names, 1) if not name.strip()]
     if len(empty) > 1:
         raise InputError(
