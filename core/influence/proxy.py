@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 DEFAULTS: dict[str, Any] = {
     "vocabulary": 4096,
-    "width": 192,
-    "blocks": 4,
+    "width": 128,
+    "blocks": 3,
     "epochs": 3,
     "token_budget": 600_000,  # tokens seen in training, epochs included
     "seconds": 150,  # time limit of the training itself
     "max_length": 512,
-    "batch_tokens": 2048,
+    "batch_tokens": 512,
     "learning_rate": 3e-3,
     "target": "reasoning+response",
     "holdout_share": holdout.SHARE,

@@ -29,7 +29,9 @@ def rows(count: int = 60) -> list[dict]:
         thing = THINGS[i % 10]
         prompt = f"What helps a patient of {20 + i} years with {thing}?"
         response = f"For {thing} start with a careful history. " * (1 + i % 3) + f"Case {i}."
-        found.append({"prompt": prompt, "response": response, "reasoning": "Think of age." if i % 2 else None, "category": thing})
+        found.append(
+            {"prompt": prompt, "response": response, "reasoning": "Think of age." if i % 2 else None, "category": thing}
+        )
     return found
 
 
@@ -38,7 +40,11 @@ def add(workspace, role, records):
         full = [
             dict.fromkeys(SCHEMA.names)
             | {"record_id": f"{hash_of(r)}-1", "line": i + 1, "raw": json.dumps(r), "turns": 2}
-            | {"messages": json.dumps([{"role": "user", "content": r["prompt"]}, {"role": "assistant", "content": r["response"]}])}
+            | {
+                "messages": json.dumps(
+                    [{"role": "user", "content": r["prompt"]}, {"role": "assistant", "content": r["response"]}]
+                )
+            }
             | r
             for i, r in enumerate(records)
         ]
@@ -114,7 +120,13 @@ def test_influence_is_complete_and_names_everything(copy, space):
     assert table["record_id"].to_pylist() == workspace.dataset().ids()
     assert table["influence"].null_count == 0 and sum(table["heldout"].to_pylist()) == 12 == info["validation_records"]
     assert info["exactness"] < 1e-5 and info["alone_and_together"] < 1e-3 and not info["direct"]
-    assert info["space"] == space and info["proxy"] and "held out" in info["holdout"] and info["device"] and info["seconds"] >= 0
+    assert (
+        info["space"] == space
+        and info["proxy"]
+        and "held out" in info["holdout"]
+        and info["device"]
+        and info["seconds"] >= 0
+    )
     json.dumps(info)
 
 
@@ -158,7 +170,9 @@ def test_cancelling_leaves_the_work_that_was_done(copy, monkeypatch):
             raise Cancelled("stopped")
 
     with pytest.raises(Cancelled):
-        compute(workspace, difficulty, difficulty.DEFAULTS | {"batch_tokens": 256}, results, key="3" * 16, progress=stop)
+        compute(
+            workspace, difficulty, difficulty.DEFAULTS | {"batch_tokens": 256}, results, key="3" * 16, progress=stop
+        )
     assert list((workspace.path / "scratch" / "difficulty-333333333333").glob("rows-*.npz"))
 
 
@@ -238,12 +252,18 @@ def test_encoding_scores_the_response_alone_with_reasoning_in_it(trained):
     model = load("proxy", folder=result.path)
     encoder, text = Encoder(model.tokenizer, 512), model.tokenizer.decode
     for target, expected in (
-        ("response", "For cough start with a careful history. For cough start with a careful history. Case 1.<|q:end|>"),
+        (
+            "response",
+            "For cough start with a careful history. For cough start with a careful history. Case 1.<|q:end|>",
+        ),
         ("reasoning", "Think of age.<|q:end|>"),
     ):
         tokens = encoder.encode(conversations(workspace.dataset(), target)[1:2])
         assert text(tokens.ids[0][tokens.start[0] :]) == expected
-        assert text(tokens.ids[0][: tokens.start[0]]) == "<|q:user|>What helps a patient of 21 years with cough?<|q:assistant|>"
+        assert (
+            text(tokens.ids[0][: tokens.start[0]])
+            == "<|q:user|>What helps a patient of 21 years with cough?<|q:assistant|>"
+        )
     both = encoder.encode(conversations(workspace.dataset())[1:2])
     assert text(both.ids[0][both.start[0] :]).startswith("<think>\nThink of age.\n</think>\n\nFor cough")
     bare = both.without_context(encoder.header)
