@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from tests.embedding_data import HashEncoder, computed, dataset, workspace
 
 from core.embedding import encode
 from core.embedding.texts import common_lead, text_key, texts_of, without_lead
 from core.errors import Cancelled, InputError, MissingInput
+from tests.embedding_data import HashEncoder, computed, dataset, workspace
 
 PARAMS = encode.DEFAULTS | {"model": "hash"}
 

@@ -1,0 +1,42 @@
+"""Names of groups: distinguishing, distinct, without boilerplate, in scripts with and without spaces."""
+
+from core.embedding.terms import name_groups, titles
+from core.embedding.words import features, tokens
+
+
+def test_terms_set_groups_apart_and_keep_their_capitals():
+    groups = {
+        0: [f"What is the treatment of COPD with inhaled steroids, patient {n}" for n in range(9)],
+        1: [f"What is the treatment of atrial fibrillation with anticoagulants, patient {n}" for n in range(9)],
+        2: [f"What is the treatment of iron deficiency in pregnancy, patient {n}" for n in range(9)],
+    }
+    names = name_groups(groups)
+    assert "COPD" in names[0] and "inhaled steroids" in names[0]
+    assert "atrial fibrillation" in names[1] and "iron deficiency" in names[2]
+    assert not any("treatment" in t or "patient" in t.lower() for terms in names.values() for t in terms)
+
+
+def test_a_phrase_stands_in_for_its_words_and_plurals_count_once():
+    groups = {0: ["low back pain", "low back pain again"] * 4, 1: ["ear infection", "ear infections"] * 4}
+    names = name_groups(groups)
+    assert "back" not in names[0] and any("back pain" in t for t in names[0])
+    assert not {"infection", "infections"} <= set(names[1])
+
+
+def test_chinese_names_are_words_and_not_cuts():
+    groups = {
+        0: ["患者有高血压，怎么办？", "高血压如何治疗？", "老年高血压的用药", "确诊高血压后吃什么药"] * 3,
+        1: ["糖尿病能吃水果吗", "得了糖尿病怎么办", "糖尿病的饮食", "控制糖尿病的方法"] * 3,
+    }
+    names = name_groups(groups)
+    assert "高血压" in names[0] and "糖尿病" in names[1]
+
+
+def test_equal_groups_get_distinct_titles_and_wordless_ones_a_number():
+    names = titles(name_groups({0: ["cough"] * 3, 1: ["cough"] * 3, 2: ["??"] * 3, 3: []}), "cluster")
+    assert len(set(names.values())) == 4 and names[2] == "cluster 2"
+
+
+def test_words_in_any_script():
+    assert tokens("HbA1c of 7.5, re-check: 高血压ok") == ["HbA1c", "of", "7.5", "re-check", "高血压", "ok"]
+    assert features("Chest pain 高血") == ["chest", "pain", "chest pain", "高", "血", "高血"]
