@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from core.errors import InputError, MissingInput
@@ -111,11 +112,19 @@ def sample(store: Store, sample_id: str) -> Sample:
     raise MissingInput(f"There is no sample {sample_id!r} here. Draw one, or choose another from the list.")
 
 
-def sample_records(store: Store, sample_id: str) -> list[SampleRecord]:
-    """The records of a sample in reading order."""
+def sample_records(store: Store, sample_id: str) -> Sequence[SampleRecord]:
+    """The records of a sample in reading order; MissingInput when there is no such sample. Read once: a draw never changes."""
+    return _records(store, sample_id)
+
+
+@lru_cache(maxsize=16)
+def _records(store: Store, sample_id: str) -> tuple[SampleRecord, ...]:
     from sqlalchemy import select
 
     c = tables().sample_records.c
     query = select(c.position, c.record_id, c.record_digest, c.stratum, c.probability).where(c.sample_id == sample_id)
     with reading(store) as connection:
-        return [SampleRecord(*row) for row in connection.execute(query.order_by(c.position))]
+        found = tuple(SampleRecord(*row) for row in connection.execute(query.order_by(c.position)))
+    if not found:
+        raise MissingInput(f"There is no sample {sample_id!r} here. Draw one, or choose another from the list.")
+    return found

@@ -146,34 +146,34 @@ def reviewer(
     state = st.session_state.get(key) or {}
 
     def receive() -> None:
-        payload = (st.session_state.get(key) or {}).get("outbox")
-        if isinstance(payload, Mapping) and isinstance(payload.get("items"), list):
+        payload = _mapping(st.session_state.get(key), "outbox")
+        if isinstance(payload.get("items"), list):
             st.session_state[inbox] = (payload.get("nonce"), on_outbox(payload["items"]))
 
     before = st.session_state.get(inbox)
-    payload = state.get("outbox") if isinstance(state, Mapping) else None
-    if isinstance(payload, Mapping) and (before is None or before[0] != payload.get("nonce")):
+    payload = _mapping(state, "outbox")
+    if payload and (before is None or before[0] != payload.get("nonce")):
         receive()  # a new session that was handed the old session's batch: no callback ran for it
     nonce, saved = st.session_state.get(inbox) or (None, Saved())
     known = {entry.verdict.record_id: entry for entry in standings}
     start = next((record.position for record in records if record.record_id not in known), 0)
-    want = state.get("want") if isinstance(state, Mapping) else None
-    want = want if isinstance(want, Mapping) else {}
+    want = _mapping(state, "want")
     at = want.get("position")
     at = at if isinstance(at, int) and 0 <= at < len(records) else start
     window, first = _window(records, at)
     # A whole giant text travels once for each time it is asked for, not with every answer after it.
     whole = want.get("whole") if st.session_state.get(f"{key}.whole") != want.get("nonce") else None
     st.session_state[f"{key}.whole"] = want.get("nonce")
-    held = _records(window, rows, whole)
+    token = f"{sample.id}:{first}:{len(window)}"
+    last = max(want, _mapping(state, "outbox"), key=lambda told: told.get("at") or 0)
+    held = None if last.get("has") == token and whole is None else _records(window, rows, whole)
     data = {
         "sample": {"id": sample.id, "name": sample.name, "count": len(records), "reviewer": who, "start": start},
         "questions": [{"id": name, "text": text} for name, text in questions.items()],
-        "window": {"start": first, "records": held},
+        # Records that the browser says it holds are not sent again with each acknowledgement.
+        "window": {"start": first, "end": first + len(window), "token": token, "records": held},
         "outcomes": "".join(_letter(known.get(record.record_id)) for record in records),
-        "verdicts": {
-            one["record_id"]: _said(known[one["record_id"]], one) for one in held if one["record_id"] in known
-        },
+        "verdicts": {one.record_id: _said(known[one.record_id]) for one in window if one.record_id in known},
         "answered": nonce,
         "acked": list(saved.acked),
         "refused": dict(saved.refused),
@@ -216,24 +216,27 @@ def _letter(entry: Standing | None) -> str:
     return "d" if entry.conflict else _LETTER.get(entry.verdict.outcome, "d")
 
 
-def _said(entry: Standing, record: Mapping[str, Any]) -> dict[str, Any]:
+def _said(entry: Standing) -> dict[str, Any]:
     """A standing verdict for the screen."""
     others = entry.others if entry.conflict else ()
-    return {
-        **_brief(entry.verdict),
-        "stale": entry.verdict.record_digest != record["digest"],
-        "conflict": [_brief(other) for other in others],
-    }
+    return {**_brief(entry.verdict), "conflict": [_brief(other) for other in others]}
 
 
 def _brief(verdict: Verdict) -> dict[str, Any]:
     return {
         "client_id": verdict.client_id,
+        "record_digest": verdict.record_digest,
         "outcome": verdict.outcome,
         "answers": dict(verdict.answers),
         "note": verdict.note,
         "created_at": verdict.created_at,
     }
+
+
+def _mapping(state: Any, name: str) -> Mapping[str, Any]:
+    """What the browser last told under a name; empty when that was nothing, or no mapping."""
+    told = state.get(name) if isinstance(state, Mapping) else None
+    return told if isinstance(told, Mapping) else {}
 
 
 def _nothing() -> None:

@@ -201,26 +201,33 @@ class Reviewer {
     if (fresh) this.begin(data, identity);
     if (!same(data.questions, this.questions)) this.buildQuestions(data.questions);
     this.sample = data.sample;
-    for (const [i, record] of data.window.records.entries()) {
-      const position = data.window.start + i;
-      this.held.set(position, record);
-      if (record.whole_text) this.full.set(record.record_id, record);
+    const { start, end, token, records } = data.window;
+    if (records) {
+      for (const [i, record] of records.entries()) {
+        this.held.set(start + i, record);
+        if (record.whole_text) this.full.set(record.record_id, record);
+      }
+      this.has = token;
+      this.asked = null;
+      this.forget();
     }
-    this.asked = null;
-    this.forget();
     this.letters = data.outcomes;
+    for (let position = start; position < end; position++) {
+      const id = this.held.get(position)?.record_id;
+      if (id && !data.verdicts[id]) this.server.delete(id);
+    }
     for (const [id, standing] of Object.entries(data.verdicts)) this.server.set(id, standing);
-    for (const record of data.window.records) if (!data.verdicts[record.record_id]) this.server.delete(record.record_id);
     this.outbox.answer(data);
     // What the database now shows no longer needs its local twin.
     for (const [id, { verdict, position }] of this.local) {
       if (this.outbox.pending.has(verdict.client_id)) continue;
       const known = this.server.get(id);
-      const inWindow = position >= data.window.start && position < data.window.start + data.window.records.length;
+      const inWindow = position >= start && position < end;
       if (known?.client_id === verdict.client_id || known?.conflict?.length || (inWindow && !known && verdict.outcome === "withdrawn")) {
         this.local.delete(id);
       }
     }
+    this.lay();
     if (fresh || this.position < 0) this.show(this.start(data), true);
     else if (this.shown !== this.signature(this.current)) this.show(this.position, true);
     else this.refresh();
@@ -230,6 +237,7 @@ class Reviewer {
     this.commit();
     this.outbox?.close();
     this.identity = identity;
+    this.has = null; // the window that Python need not send again
     for (const map of [this.held, this.full, this.server, this.local, this.spent]) map.clear();
     this.undos = [];
     this.position = -1;
@@ -238,7 +246,7 @@ class Reviewer {
     this.drafts = new Shelf(prefix + "draft.");
     this.memo = new Shelf(prefix);
     this.foldPane(this.memo.get("pane")?.folded ?? innerHeight < 1000);
-    this.outbox = new Outbox(prefix, (payload) => this.emit("outbox", payload), () => this.queueRefresh());
+    this.outbox = new Outbox(prefix, (payload) => this.tell("outbox", payload), () => this.drawSave());
     for (const verdict of this.outbox.pending.values()) {
       this.local.set(verdict.record_id, { verdict, position: verdict.position });
     }
@@ -265,14 +273,19 @@ class Reviewer {
     for (const position of this.held.keys()) if (Math.abs(position - this.position) > 500) this.held.delete(position);
   }
 
+  // Every message says which window is held, so that an acknowledgement does not carry the records again.
+  tell(name, payload) {
+    this.emit(name, { ...payload, has: this.has, at: Date.now() });
+  }
+
   want(position) {
     if (position === this.asked) return;
     this.asked = position;
-    this.emit("want", { position, nonce: Date.now() });
+    this.tell("want", { position, nonce: Date.now() });
   }
 
   wantWhole(record) {
-    this.emit("want", { position: this.position, whole: record.record_id, nonce: Date.now() });
+    this.tell("want", { position: this.position, whole: record.record_id, nonce: Date.now() });
   }
 
   // ---------------------------------------------------------------- what stands
@@ -291,20 +304,12 @@ class Reviewer {
     return known ? [known.client_id, ...(known.conflict ?? []).map((other) => other.client_id)] : [];
   }
 
-  outcomeAt(position) {
-    for (const { verdict, position: at } of this.local.values()) {
-      if (at === position) return verdict.outcome === "withdrawn" ? "" : verdict.outcome;
-    }
-    return LETTERS[this.letters[position]] ?? "";
-  }
-
-  // One pass over the sample: the outcome at each position.
-  outcomes() {
-    const all = Array.from(this.letters, (letter) => LETTERS[letter] ?? "");
+  // The outcome at each position: the database's, with what was given here laid over it.
+  lay() {
+    this.all = Array.from(this.letters, (letter) => LETTERS[letter] ?? "");
     for (const { verdict, position } of this.local.values()) {
-      if (position in all) all[position] = verdict.outcome === "withdrawn" ? "" : verdict.outcome;
+      if (position in this.all) this.all[position] = verdict.outcome === "withdrawn" ? "" : verdict.outcome;
     }
-    return all;
   }
 
   // ---------------------------------------------------------------- moving
@@ -315,13 +320,13 @@ class Reviewer {
   }
 
   firstUnread() {
-    const at = this.outcomes().indexOf("");
+    const at = this.all.indexOf("");
     if (at >= 0) this.go(at);
     else this.say("Every record has a verdict.");
   }
 
   nextUnread(from) {
-    const all = this.outcomes();
+    const all = this.all;
     const after = all.indexOf("", from + 1);
     return after >= 0 ? after : all.indexOf("");
   }
@@ -359,7 +364,7 @@ class Reviewer {
     const before = this.head(record);
     const conflict = !this.local.has(record.record_id) && this.server.get(record.record_id)?.conflict?.length;
     const unchanged = before?.outcome === outcome && same(before.answers, this.form.answers) && before.note === this.form.note;
-    if (!unchanged || conflict || before?.stale) this.give(record, outcome, before);
+    if (!unchanged || conflict || (before && before.record_digest !== record.digest)) this.give(record, outcome, before);
     const next = before ? Math.min(this.position + 1, this.sample.count - 1) : this.nextUnread(this.position);
     this.say(`Record ${this.position + 1}: ${outcome}.`);
     if (next >= 0 && next !== this.position) this.show(next);
@@ -385,6 +390,7 @@ class Reviewer {
       this.undos.push({ record, position: this.position, previous });
     }
     this.local.set(record.record_id, { verdict, position: this.position });
+    this.all[this.position] = outcome === "withdrawn" ? "" : outcome;
     this.drafts.drop(record.record_id);
     this.outbox.add(verdict);
   }
@@ -625,18 +631,9 @@ class Reviewer {
     return box;
   }
 
-  queueRefresh() {
-    if (this.queued) return;
-    this.queued = true;
-    requestAnimationFrame(() => {
-      this.queued = false;
-      if (this.root.isConnected && this.form) this.refresh();
-    });
-  }
-
   refresh() {
     const record = this.current;
-    const all = this.outcomes();
+    const all = this.all;
     const given = { pass: 0, fail: 0, unsure: 0, disputed: 0, "": 0 };
     for (const outcome of all) given[outcome]++;
     const read = this.sample.count - given[""];
@@ -644,7 +641,8 @@ class Reviewer {
     const tally = [`${read.toLocaleString("en-US")} read`];
     for (const name of ["fail", "unsure", "disputed"]) if (given[name]) tally.push(`${given[name]} ${WORDS[name]}`);
     this.tally.textContent = read === this.sample.count ? `All read · ${given.pass} pass · ${tally.slice(1).join(" · ") || "no fail"}` : tally.join(" · ");
-    this.drawSave(read);
+    this.read = read;
+    this.drawSave();
     this.drawStrip(all);
     const head = record && this.head(record);
     const usable = Boolean(record) && !record.missing;
@@ -674,15 +672,16 @@ class Reviewer {
       const said = [head, ...conflict].map((v) => WORDS[v.outcome] ?? "taken back").join(" and ");
       lines.push(["warn", `Two windows gave verdicts on this record: ${said}. Both are kept; the next one you give settles it.`]);
     }
-    if (head?.stale) lines.push(["warn", "The record has changed since this verdict. Read it again and confirm or change it."]);
+    if (head && head.record_digest !== record.digest) lines.push(["warn", "The record has changed since this verdict. Read it again and confirm or change it."]);
     if (!given[""] && this.sample.count) lines.push(["done", "Every record of this sample has a verdict. You can still go back and change one."]);
     this.hint.hidden = !lines.length;
     this.hint.replaceChildren(...lines.map(([kind, text]) => el("p", kind, text)));
   }
 
-  drawSave(read) {
+  drawSave() {
+    if (!this.outbox) return; // while it is being opened
     const { kind, text, detail } = this.outbox.state;
-    const quiet = kind === "saved" && !read;
+    const quiet = kind === "saved" && !this.read;
     this.saveLine.className = `save ${kind}`;
     this.saveLine.dataset.state = kind;
     const line = quiet ? "Verdicts are saved as you give them" : text;
@@ -704,7 +703,9 @@ class Reviewer {
           for (const id of this.outbox.refused.keys()) {
             for (const [record, { verdict }] of this.local) if (verdict.client_id === id) this.local.delete(record);
           }
+          this.lay();
           this.outbox.discardRefused();
+          this.refresh();
         }),
       );
     }
