@@ -116,14 +116,27 @@ def kind_of_content(head: bytes, path: Path) -> str:
         raise InputError(
             f"{name} is XML or HTML, which is not read. Turn it into JSON Lines, one object a record, first."
         )
-    zeros = head[:4096].count(0)
-    if zeros > 0.2 * len(head[:4096]):
-        raise InputError(f"{name} is UTF-16 text without a mark, or not text at all. Save it as UTF-8; {READS}.")
+    if _every_other_zero(head[:4096]):
+        raise InputError(f"{name} is UTF-16 text. Save it as UTF-8, for example: iconv -f UTF-16 -t UTF-8 FILE > NEW.")
     if text[:1] in (b"{", b"["):
         return "json"
-    if sum(byte < 9 or 13 < byte < 32 for byte in head[:4096]) - zeros > 0.05 * len(head[:4096]):
+    if not _is_utf8(head[:4096]) and sum(byte < 9 or 13 < byte < 32 for byte in head[:4096]) > 0.05 * len(head[:4096]):
         raise InputError(f"{name} is not a text file. {READS}.")
     return "table"
+
+
+def _every_other_zero(head: bytes) -> bool:
+    """Whether this is how UTF-16 text of mostly Latin letters looks."""
+    even, odd = (head[start::2].count(0) / max(len(head[start::2]), 1) for start in (0, 1))
+    return len(head) > 3 and max(even, odd) > 0.6 and min(even, odd) < 0.1
+
+
+def _is_utf8(head: bytes) -> bool:
+    try:
+        head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start > len(head) - 4  # a character cut in two by the end of the head
+    return True
 
 
 def checked_zip(path: Path, name: str, limits: Limits) -> None:

@@ -15,7 +15,7 @@ from core.dataset.columns import FIELD_PREFIX
 from core.dataset.mapping import Mapping, mapping_from
 from core.errors import InputError
 
-SLICE = 5_000
+SLICE = 1_000
 
 
 class Stored(Protocol):
@@ -47,11 +47,33 @@ class Selected:
         return len(self.positions)
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """The records, slice by slice."""
+        """The records, slice by slice. In file order a row group at a time is in memory, in another order the chosen records."""
         wanted = list(columns) if columns is not None else None
-        table = pq.read_table(self.dataset.path / "records.parquet", columns=wanted)
-        for start in range(0, max(len(self.positions), 1), SLICE):
-            yield table.take(pa.array(self.positions[start : start + SLICE], pa.int64()))
+        ascending = len(self.positions) < 2 or bool((np.diff(self.positions) > 0).all())
+        order = None if ascending else np.argsort(self.positions)
+        found, start = [], 0
+        with pq.ParquetFile(self.dataset.path / "records.parquet", pre_buffer=False) as file:
+            asked = self.positions if ascending else self.positions[order]
+            for group in range(file.num_row_groups):
+                stop = start + file.metadata.row_group(group).num_rows
+                here = asked[np.searchsorted(asked, start) : np.searchsorted(asked, stop)] - start
+                start = stop
+                if len(here):
+                    table = file.read_row_group(group, columns=wanted)
+                    part = table if len(here) == table.num_rows else table.take(pa.array(here))
+                    if ascending:
+                        yield from (part.slice(at, SLICE) for at in range(0, part.num_rows, SLICE))
+                    else:
+                        found.append(part)
+            if not len(self.positions):
+                schema = file.schema_arrow
+                yield (schema if wanted is None else pa.schema([schema.field(name) for name in wanted])).empty_table()
+        if found:
+            table = pa.concat_tables(found)
+            places = np.empty(len(order), np.int64)
+            places[order] = np.arange(len(order))
+            for at in range(0, len(places), SLICE):
+                yield table.take(pa.array(places[at : at + SLICE]))
 
     def rows(self, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
         for table in self.tables([name for name in columns if name in self.columns]):

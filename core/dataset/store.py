@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 
 from core.dataset.columns import FIELD_PREFIX, SCHEMA
 
-GROUP_BYTES, GROUP_ROWS = 8 << 20, 20_000
+GROUP_BYTES, GROUP_ROWS = 2 << 20, 10_000  # larger groups cost memory: each is held as Python and as Arrow text
 QUARANTINE = pa.schema([("line", pa.int64()), ("reason", pa.string()), ("text", pa.string())])
 SHOWN = 2_000  # characters of a quarantined row that are kept
 

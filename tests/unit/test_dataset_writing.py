@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from core.dataset import tables, writing
+from core.dataset import store, tables, writing
 from core.dataset.writing import FORMATS, suffix_of, write
 from core.errors import InputError
 from tests.dataset_files import GOOD, imported, lines, written
@@ -86,10 +86,13 @@ def test_parquet_keeps_the_schema_of_the_source(tmp_path):
     assert pq.read_table(tmp_path / "b.parquet").equals(pq.read_table(tmp_path / "a.parquet").slice(1))
 
 
-def test_the_order_of_the_ids_is_the_order_of_the_file(tmp_path):
+def test_the_order_of_the_ids_is_the_order_of_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "GROUP_ROWS", 4)
     data = imported(written(tmp_path, "a.jsonl", lines(*(GOOD | {"n": n} for n in range(9)))), tmp_path)
-    write(data, [data.ids[5], data.ids[2]], "original", tmp_path / "b.jsonl")
-    assert [json.loads(line)["n"] for line in (tmp_path / "b.jsonl").open()] == [5, 2]
+    assert pq.ParquetFile(data.path / "records.parquet").num_row_groups == 3
+    for chosen in ([5, 2], [2, 5], [8, 0, 4, 3, 7], [0, 1, 2, 3, 4, 5, 6, 7, 8]):
+        write(data, [data.ids[n] for n in chosen], "original", tmp_path / "b.jsonl", overwrite=True)
+        assert [json.loads(line)["n"] for line in (tmp_path / "b.jsonl").read_text().splitlines()] == chosen
 
 
 def test_csv_is_exact_and_csv_safe_runs_nothing(tmp_path):
@@ -111,7 +114,8 @@ def test_trainers(tmp_path):
     call = {"type": "function", "function": {"name": "f", "arguments": {"x": 1}}}
     rows = [
         {"messages": [{"role": "system", "content": "s"}, *TURNS]},
-        {"messages": [TURNS[0], {"role": "assistant", "content": "", "tool_calls": [call]}, {"role": "tool", "content": "r"}, TURNS[1]],
+        {"messages": [TURNS[0], {"role": "assistant", "content": "", "tool_calls": [call]},
+                      {"role": "tool", "content": "r"}, TURNS[1]],
          "tools": [{"name": "f", "description": "d", "parameters": {}}]},
         {"messages": [TURNS[0], {"role": "assistant", "content": "b", "reasoning_content": "why"}]},
     ]  # fmt: skip
