@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.influence.direction import Direction, on_weight, transposed
+from core.influence.direction import Direction, on_weight, project, transposed
 from core.influence.encode import Tokens
 from core.influence.losses import Batch, ResponseLoss, make_batch
 from core.influence.spaces import SCALE, factors
@@ -257,7 +257,10 @@ class Ghost:
 def exact_scores(
     losses: ResponseLoss, tokens: Tokens, rows: np.ndarray, direction: Direction
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(scores, gradient norms on the weights) by one plain backward a record: the slow truth, for probes and tests."""
+    """(scores, norms of the gradients in the space) by one plain backward a record: the slow truth, and the way to norms.
+
+    A small model on a CPU pays no more for this than for the ghost; a big one on a GPU pays several times as much.
+    """
     import torch
 
     parameters = dict(losses.module.named_parameters())
@@ -276,7 +279,8 @@ def exact_scores(
                 if p.grad is not None:
                     g = p.grad.to(wide[name].dtype)
                     scores[i] += float((g * wide[name]).sum(dtype=torch.float64))
-                    sizes[i] += float(g.double().square().sum())
+                    parts = project(space, name, g, conv[name]) if space.rank else (g,)
+                    sizes[i] += sum(float(t.double().square().sum()) for t in parts)
                     p.grad = None
     finally:
         for p in chosen.values():

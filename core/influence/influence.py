@@ -1,7 +1,7 @@
 """The step `influence`: <gradient of each record's response loss, mean validation gradient>, exact, for every training record.
 
 DIQ's "Dot" (arXiv 2508.01450), first order: a small step of gradient descent on the record lowers the mean validation loss by
-step * influence. Positive = helpful. Unlike DIQ, nothing is projected to 4,096 dimensions.
+step * influence. Positive = helpful. Unlike DIQ, nothing is projected to 4,096 dimensions. `score=cosine` divides by both norms.
 """
 
 import json
@@ -18,8 +18,8 @@ from core.influence import holdout, models, spaces
 from core.influence.chunks import run_batches
 from core.influence.direction import Direction, mean_gradient
 from core.influence.encode import Tokens, plan_batches
-from core.influence.ghost import Ghost
-from core.influence.losses import ResponseLoss
+from core.influence.ghost import Ghost, exact_scores
+from core.influence.losses import ResponseLoss, make_batch
 from core.influence.setup import Setup, alone_and_together, prepare
 from core.progress import part
 from core.workspace import Inputs, Output, Result, digest_of
@@ -29,7 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "revision": "",
     "space": "all",  # or "lora", "last-2"
     "rank": 8,
-    "score": "dot",
+    "score": "dot",  # or "cosine", which takes plain gradients, one record at a time
     "loss": "mean",  # a record's loss: mean or sum over its response tokens; sum favours long responses
     "target": "reasoning+response",
     "max_length": 1024,
@@ -40,6 +40,10 @@ DEFAULTS: dict[str, Any] = {
     "holdout_min": holdout.MINIMUM,
     "seed": 0,
 }
+SCORES = {
+    "dot": "dot product of the record's gradient and the direction; positive = training on it lowers the validation loss",
+    "cosine": "cosine of the record's gradient and the direction, in -1..1; positive = training on it lowers the validation loss",
+}
 KEEP_DIRECTION = 2**30  # bytes; a larger direction is computed again instead of stored
 
 
@@ -49,8 +53,9 @@ def fingerprint(params: dict[str, Any]) -> str:
 
 def run(inputs: Inputs) -> Output:
     params, training, progress = inputs.params, inputs.datasets["training"], inputs.progress
-    if params["score"] != "dot":
-        raise InputError(f"score {params['score']!r} is not known; choose dot.")
+    if params["score"] not in SCORES:
+        raise InputError(f"score {params['score']!r} is not known; choose {' or '.join(SCORES)}.")
+    cosine = params["score"] == "cosine"
     started = time.monotonic()
     setup = prepare(inputs)
     losses = ResponseLoss(setup.model, params["loss"])
@@ -61,12 +66,12 @@ def run(inputs: Inputs) -> Output:
     keys, validation_key = tokens.keys(), digest_of(*sorted(check.keys()))
     identity = digest_of(
         setup.model.revision, setup.model.device, setup.model.dtype, str(space.seed), space.name, str(space.rank),
-        params["loss"], validation_key,
+        params["loss"], params["score"], validation_key,
     )  # fmt: skip
     direction = _direction(inputs, setup, losses, space, check, identity)
     ghost = Ghost(losses, direction)
 
-    count = len(ids)
+    count, device = len(ids), setup.model.device
     able = tokens.response_tokens > 0
     influence, nll = np.full(count, np.nan), np.full(count, np.nan)
     reused = _reuse(inputs.earlier, identity, keys, influence, nll) & able
@@ -80,6 +85,12 @@ def run(inputs: Inputs) -> Output:
         together = alone_and_together(lambda b: ghost.score(tokens, b).influence, batches)
 
     def work(batch: np.ndarray) -> dict[str, np.ndarray]:
+        if cosine:
+            dots, sizes = exact_scores(losses, tokens, batch, direction)
+            return {
+                "influence": dots / np.maximum(sizes * ghost.norm, 1e-30),
+                "nll": losses(make_batch(tokens, batch, device)),
+            }
         found = scored(ghost, tokens, batch)
         return {"influence": found[0], "nll": found[1]}
 
@@ -106,7 +117,7 @@ def run(inputs: Inputs) -> Output:
         "dimensions": space.dimensions,
         "direction": "mean gradient of the response loss over the validation records",
         "direction_norm": direction.norm,
-        "score": "dot product of the record's gradient and the direction; positive = training on it lowers the validation loss",
+        "score": SCORES[params["score"]],
         "loss": params["loss"],
         "validation": source,
         "validation_records": direction.records,

@@ -130,6 +130,20 @@ def test_influence_is_complete_and_names_everything(copy, space):
     json.dumps(info)
 
 
+@pytest.mark.parametrize("space", ["all", "lora"])
+def test_cosine_is_the_dot_over_both_norms(copy, space):
+    """Same sign as the dot, within -1..1, and 1 for a validation set that is the record itself."""
+    workspace, results = copy
+    add(workspace, "validation", rows(3)[2:])
+    params = influence.DEFAULTS | {"space": space}
+    dot, cosine = (
+        compute(workspace, influence, params | {"score": s}, results).table()["influence"].to_numpy()
+        for s in ("dot", "cosine")
+    )
+    assert (np.sign(dot) == np.sign(cosine)).all() and np.abs(cosine).max() <= 1 + 1e-6
+    assert np.argmax(cosine) == 2 and cosine[2] == pytest.approx(1, abs=1e-5)
+
+
 def test_a_validation_set_replaces_the_held_out_records(copy):
     workspace, results = copy
     add(workspace, "validation", [r | {"prompt": r["prompt"] + " Briefly."} for r in rows(9)])
