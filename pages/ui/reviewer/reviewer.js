@@ -409,6 +409,7 @@ class Reviewer {
     const order = [undefined, "yes", "no", "unsure"];
     const now = order.indexOf(this.form.answers[question.id]);
     const next = order[(now + 1) % order.length] ?? null;
+    this.foldPane(false); // an answer by key is seen
     this.reply(question.id, next);
     this.say(`${question.text} ${next ?? "not answered"}`);
   }
