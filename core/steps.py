@@ -136,6 +136,8 @@ def plan(workspace: Workspace, name: str, overrides: Mapping[str, Any] | None = 
     """Resolve a step against the workspace. Errors: MissingInput when data that it needs was never imported."""
     step = step_named(name)
     params = params_of(workspace, name, overrides)
+    if name == "distribution" and params["shares"] is None:
+        params["shares"] = workspace.shares()
     found = {role.rstrip("?"): workspace.dataset(role.rstrip("?")) for role in step.datasets}
     for role in step.datasets:
         if not role.endswith("?") and found[role] is None:
@@ -150,8 +152,6 @@ def plan(workspace: Workspace, name: str, overrides: Mapping[str, Any] | None = 
                 raise
     upstream += [plan(workspace, need) for need, (param, value) in step.needs_if.items() if params.get(param) == value]
     extra = ""
-    if name == "distribution":
-        extra = canonical(workspace.shares())
     fingerprint = getattr(
         _module(step)[0], "fingerprint", None
     )  # of files that parameters point to, e.g. a model folder

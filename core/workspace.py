@@ -268,6 +268,24 @@ class Workspace:
         state.setdefault("settings", {})[name] = value
         self._save(state)
 
+    # -- selections --------------------------------------------------------------------------------------------------
+    def keep_selection(self, token: str, ids: Sequence[str], title: str) -> None:
+        """Keep the record ids that a browser has picked under its token, so that a reload finds them."""
+        (self.path / "selections").mkdir(exist_ok=True)
+        write_atomically(self._selection(token), json.dumps({"ids": list(ids), "title": title}, ensure_ascii=False))
+
+    def selection(self, token: str) -> dict | None:
+        """{"ids", "title"} as kept, or None."""
+        try:
+            return json.loads(self._selection(token).read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+
+    def _selection(self, token: str) -> Path:
+        if not token or not token.isalnum():
+            raise InputError(f"A selection token has letters and digits only, not {token!r}.")
+        return self.path / "selections" / f"{token}.json"
+
     # -- results -----------------------------------------------------------------------------------------------------
     def result(self, step: str, key: str) -> Result | None:
         """The stored result with this key, or None. A manifest that cannot be read counts as absent."""

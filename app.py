@@ -1,0 +1,55 @@
+"""Quadrant: see, audit and select the fine-tuning data worth training on. Router, workspace picker, job strip."""
+
+import os
+from pathlib import Path
+
+import streamlit as st
+
+from pages.ui import jobs, opening, state
+from pages.ui.safe import short
+
+ICON = Path(__file__).parent / "pages" / "ui" / "icon.svg"
+
+PAGES = {
+    "": [("overview", "Overview", ":material/dashboard:"), ("data", "Data", ":material/folder_open:")],
+    "See": [
+        ("coverage", "Coverage", ":material/bubble_chart:"),
+        ("distribution", "Distribution", ":material/bar_chart:"),
+    ],
+    "Choose": [("quadrant", "Quadrant", ":material/grid_view:"), ("export", "Export", ":material/download:")],
+    "Prove": [("audit", "Audit", ":material/fact_check:"), ("agreement", "Agreement", ":material/group:")],
+    "Clean": [
+        ("duplicates", "Duplicates", ":material/content_copy:"),
+        ("formatting", "Formatting", ":material/rule:"),
+        ("labels", "Labels", ":material/label:"),
+    ],
+}
+
+
+def main() -> None:
+    st.set_page_config("Quadrant", page_icon=str(ICON), layout="wide")
+    pages = {
+        section: [
+            st.Page(f"pages/{name}.py", title=title, icon=icon, default=name == "overview")
+            for name, title, icon in entries
+        ]
+        for section, entries in PAGES.items()
+    }
+    page = st.navigation(pages, expanded=True)
+    st.logo(str(ICON.with_name("logo.svg")), icon_image=str(ICON), size="large")
+    with st.sidebar:
+        names = state.workspace_names()
+        chosen = st.selectbox(
+            "Workspace", names, index=names.index(state.current_name()), format_func=short, key="app.workspace"
+        )
+        if chosen != state.current_name():
+            state.use_workspace(chosen)
+            st.rerun()
+        opening.fill(os.environ.get("QUADRANT_DATA", ""))
+        jobs.strip()
+        opening.selection_card()
+    state.link()
+    page.run()
+
+
+main()

@@ -1,0 +1,77 @@
+"""From a workspace to a selection of records: what strategies rank by, and the pick itself."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from core.decisions import kept_ids
+from core.errors import MissingInput
+from core.frame import column, difficulty_sources
+from core.influence.selection import STRATEGIES, Frame, Selection, select
+from core.steps import current
+from core.workspace import Dataset, Workspace
+
+
+def selection_frame(workspace: Workspace, data: Dataset, difficulty: str | None = None) -> Frame:
+    """Everything that is known now and that a strategy may rank by, over the records that the ledger keeps.
+
+    Records held out as validation have no influence here (NaN): a record must not be picked for being the target itself.
+    `difficulty` names the source (see core.frame.DIFFICULTY); the best one there is by default.
+    """
+    ids = data.ids()
+    removed = set(ids) - set(kept_ids(workspace, data))
+    rows = np.array([n for n, i in enumerate(ids) if i not in removed], dtype=np.int64)
+    sources = [name for name, _ in difficulty_sources(workspace, data)]
+    source = difficulty or (sources[0] if sources else None)
+    influence, embed, valid = (current(workspace, s) for s in ("influence", "embed", "embed:validation"))
+    scores = None
+    if influence is not None:
+        table = influence.table(["influence", "heldout"])
+        scores = np.array(table.column(0).to_numpy(zero_copy_only=False), float)
+        scores[np.asarray(table.column(1).to_numpy(zero_copy_only=False), bool)] = np.nan
+    whole = Frame(
+        ids,
+        influence=scores,
+        difficulty=column(workspace, data, source).values if source else None,
+        length=column(workspace, data, "response_words").values,
+        embeddings=embed.array() if embed else None,
+        validation_embeddings=valid.array() if valid else None,
+        category=data.column("category").to_pylist(),
+    )
+    return whole if len(rows) == len(ids) else _rows(whole, rows)
+
+
+def _rows(frame: Frame, rows: np.ndarray) -> Frame:
+    def take(values):
+        return None if values is None else values[rows]
+
+    return replace(
+        frame,
+        ids=[frame.ids[r] for r in rows],
+        influence=take(frame.influence),
+        difficulty=take(frame.difficulty),
+        length=take(frame.length),
+        embeddings=take(frame.embeddings),
+        category=[frame.category[r] for r in rows] if frame.category is not None else None,
+    )
+
+
+def pick(
+    workspace: Workspace,
+    strategy: str,
+    budget: str | int,
+    seed: int = 0,
+    difficulty: str | None = None,
+    **params,
+) -> Selection:
+    """Pick a budget of the training records. Errors: InputError (strategy, budget), MissingInput (a score not computed yet)."""
+    data = workspace.need("training")
+    frame = selection_frame(workspace, data, difficulty)
+    needs = STRATEGIES[strategy].needs if strategy in STRATEGIES else ()
+    if "influence" in needs and frame.influence is None:
+        raise MissingInput(f"Strategy {strategy} needs influence. Run `influence` first.")
+    if "difficulty" in needs and frame.difficulty is None:
+        raise MissingInput(f"Strategy {strategy} needs difficulty. Map a rating column, or run `difficulty` first.")
+    found = select(strategy, frame, budget, seed, **params)
+    source = difficulty or next((name for name, _ in difficulty_sources(workspace, data)), None)
+    return replace(found, params={**found.params, "difficulty": source})

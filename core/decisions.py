@@ -1,0 +1,57 @@
+"""The human decisions of a workspace: where they are kept, and what they say of the records of today."""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from core.review.acceptance import Summary, summarise
+from core.review.ledger import removed_ids
+from core.review.samples import Sample, samples
+from core.review.schema import FILE_NAME, Store, open_store
+from core.review.verdicts import current_verdicts, outcomes
+from core.workspace import Dataset, Workspace
+
+__all__ = ["audit_summary", "kept_ids", "latest_sample", "open_reviews", "verdict_by_record"]
+
+
+def open_reviews(workspace: Workspace) -> Store:
+    """The database of verdicts, subsets and the ledger: QUADRANT_DATABASE_URL, else SQLite in the workspace."""
+    return _opened(os.environ.get("QUADRANT_DATABASE_URL") or str(workspace.path / FILE_NAME))
+
+
+@lru_cache(maxsize=32)
+def _opened(where: str) -> Store:
+    return open_store(where if "://" in where else Path(where))
+
+
+def kept_ids(workspace: Workspace, data: Dataset) -> list[str]:
+    """The records of a dataset that no ledger entry in force removes, in file order."""
+    removed = removed_ids(open_reviews(workspace))
+    return [i for i in data.ids() if i not in removed]
+
+
+def own_samples(store: Store, data: Dataset | None) -> list[Sample]:
+    """Audits of the training set, newest first: of this very dataset before those of other versions."""
+    found = [s for s in samples(store) if s.role == "training"]
+    found.sort(key=lambda s: s.created_at, reverse=True)
+    return sorted(found, key=lambda s: data is not None and s.dataset_digest != data.digest)
+
+
+def latest_sample(store: Store, data: Dataset) -> Sample | None:
+    """The newest sample drawn from this very dataset."""
+    return next((s for s in own_samples(store, data) if s.dataset_digest == data.digest), None)
+
+
+def audit_summary(store: Store, sample: Sample) -> Summary:
+    """What the standing verdicts of a sample say; verdicts of several reviewers on one record count once, as disputed if they differ."""
+    found = outcomes(current_verdicts(store, sample.id))
+    simple = sample.method in ("random", "census")
+    return summarise(found, sample.size, population=sample.population, equal_chances=simple)
+
+
+def verdict_by_record(store: Store) -> dict[str, str]:
+    """{record_id: pass | fail | unsure} of every record with a standing verdict, in any sample; the newest sample wins."""
+    found: dict[str, str] = {}
+    for sample in sorted(samples(store), key=lambda s: s.created_at):
+        found |= outcomes(current_verdicts(store, sample.id))
+    return found

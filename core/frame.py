@@ -1,0 +1,154 @@
+"""One column for each thing known of a training record, from whichever dataset or result knows it.
+
+Plots colour by these, selection ranks by them, tables show them. Rows are always in the order of the training dataset.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from core.dataset.columns import FIELD_PREFIX
+from core.decisions import open_reviews, verdict_by_record
+from core.errors import InputError
+from core.steps import current
+from core.workspace import Dataset, Workspace
+
+
+@dataclass(frozen=True)
+class Column:
+    """Values of one kind for every training record: text ("" = none) for kind "category", float64 (NaN = none) for "number"."""
+
+    name: str
+    title: str
+    kind: str
+    values: np.ndarray  # (N,) object of str, or float64
+    note: str = ""  # what a reader must know: a proxy, a sample, a threshold
+
+
+# name -> (title, kind, step, column of its table). The title is what axes and selectors say.
+FROM_RESULTS = {
+    "influence": ("Influence", "number", "influence", "influence"),
+    "nll": ("NLL of the response (nats per token)", "number", "difficulty", "nll"),
+    "perplexity": ("Perplexity of the response", "number", "difficulty", "perplexity"),
+    "ifd_ppl": ("IFD (ratio of perplexities)", "number", "difficulty", "ifd_ppl"),
+    "ifd_loss": ("IFD (ratio of losses)", "number", "difficulty", "ifd_loss"),
+    "nearest_similarity": ("Similarity to the nearest record", "number", "duplicates", "similarity"),
+    "self_confidence": ("Confidence in its category", "number", "labels", "self_confidence"),
+}
+FROM_RECORDS = {
+    "category": "Category",
+    "language": "Language",
+    "annotator": "Annotator",
+}
+DERIVED = {
+    "cluster": ("Cluster", "category", "clusters"),
+    "duplicate": ("Near-duplicate", "category", "duplicates"),
+    "format": ("Format rules", "category", "formats"),
+    "label": ("Label check", "category", "labels"),
+    "heldout": ("Held out as validation", "category", "influence"),
+}
+DIFFICULTY = ("difficulty", "ifd_ppl", "ifd_loss", "nll", "perplexity")
+"""Difficulty sources in order of preference: a rating by people or a model, then the heuristics."""
+
+
+def available(workspace: Workspace, data: Dataset) -> dict[str, tuple[str, str]]:
+    """{name: (title, kind)} of the columns that can be asked for now, without reading their values."""
+    names = {name: (title, "category") for name, title in FROM_RECORDS.items() if has_values(data, name)}
+    names |= {n: (t, kind) for n, (t, kind, step) in DERIVED.items() if current(workspace, step)}
+    names |= {
+        "prompt_words": ("Prompt length (words)", "number"),
+        "response_words": ("Response length (words)", "number"),
+    }
+    if has_values(data, "difficulty"):
+        names["difficulty"] = ("Difficulty rating", "number")
+    names |= {n: (t, kind) for n, (t, kind, step, _) in FROM_RESULTS.items() if current(workspace, step)}
+    names["verdict"] = ("Audit verdict", "category")
+    names |= {n: (n.removeprefix(FIELD_PREFIX), "category") for n in data.columns if n.startswith(FIELD_PREFIX)}
+    return names
+
+
+def has_values(data: Dataset, name: str) -> bool:
+    """Whether any record has a value there; read from the Parquet footer, not from the rows."""
+    import pyarrow.parquet as pq
+
+    if name not in data.columns:
+        return False
+    meta = pq.read_metadata(data.path / "records.parquet")
+    index = data.columns.index(name)
+    for group in range(meta.num_row_groups):
+        statistics = meta.row_group(group).column(index).statistics
+        if (
+            statistics is None
+            or statistics.null_count is None
+            or statistics.null_count < meta.row_group(group).num_rows
+        ):
+            return True
+    return False
+
+
+def column(workspace: Workspace, data: Dataset, name: str) -> Column:
+    """One column by name. Errors: InputError when it does not exist (yet)."""
+    title, kind = available(workspace, data).get(name, (None, None))
+    if title is None:
+        raise InputError(f"There is no column {name!r} to show yet. Run the step that makes it, or choose another.")
+    if name in FROM_RESULTS:
+        _, _, step, source = FROM_RESULTS[name]
+        result = current(workspace, step)
+        return Column(name, title, kind, _numbers(result.table([source]).column(0)), str(result.info.get("note", "")))
+    if name == "difficulty":
+        return Column(name, title, kind, _numbers(data.column(name)), "as rated in the file")
+    if name in ("prompt_words", "response_words"):
+        return Column(name, title, kind, words(data.column(name.removesuffix("_words"))))
+    if name in DERIVED:
+        return Column(name, title, kind, *_derived(workspace, data, name))
+    if name == "verdict":
+        given = verdict_by_record(open_reviews(workspace))
+        return Column(name, title, kind, np.array([given.get(i, "") for i in data.ids()], dtype=object))
+    return Column(name, title, kind, texts(data.column(name)))
+
+
+def words(column: pa.ChunkedArray) -> np.ndarray:
+    """(N,) float64: runs of characters between white space. Languages written without spaces count by characters instead."""
+    text = pc.fill_null(column, "")
+    spaced = pc.list_value_length(pc.split_pattern_regex(pc.utf8_trim_whitespace(text), r"\s+"))
+    counts = _numbers(spaced)
+    length = _numbers(pc.utf8_length(text))
+    dense = length > 12 * np.maximum(counts, 1)  # Chinese, Japanese, Thai: hardly a space in it
+    counts[length == 0] = 0
+    return np.where(dense, length, counts)
+
+
+def texts(column: pa.ChunkedArray) -> np.ndarray:
+    return pc.fill_null(column.cast(pa.large_string()), "").to_numpy(zero_copy_only=False)
+
+
+def _numbers(column: pa.ChunkedArray) -> np.ndarray:
+    return pc.fill_null(column.cast(pa.float64()), float("nan")).to_numpy(zero_copy_only=False).copy()
+
+
+def _derived(workspace: Workspace, data: Dataset, name: str) -> tuple[np.ndarray, str]:
+    result = current(workspace, DERIVED[name][2])
+    if name == "cluster":
+        names = {c["cluster"]: c["name"] for c in result.info["clusters"]}
+        labels = result.table(["cluster"]).column(0).to_numpy()
+        return np.array([names.get(int(c), "noise") for c in labels], dtype=object), "HDBSCAN; noise is no cluster"
+    if name == "duplicate":
+        table = result.table(["group", "keeper"])
+        group, keeper = table.column(0).to_numpy(), np.asarray(table.column(1).to_numpy(zero_copy_only=False), bool)
+        return np.where(group < 0, "unique", np.where(keeper, "kept of a group", "near-duplicate")).astype(object), ""
+    if name == "format":
+        broken = set(result.table(["record_id"]).column(0).to_pylist())
+        return np.array(["breaks a rule" if i in broken else "complies" for i in data.ids()], dtype=object), ""
+    if name == "label":
+        flagged = np.asarray(result.table(["flagged"]).column(0).to_numpy(zero_copy_only=False), bool)
+        return np.where(flagged, "suspect", "as expected").astype(object), ""
+    held = np.asarray(result.table(["heldout"]).column(0).to_numpy(zero_copy_only=False), bool)
+    return np.where(held, "held out", "training").astype(object), ""
+
+
+def difficulty_sources(workspace: Workspace, data: Dataset) -> list[tuple[str, str]]:
+    """(name, title) of the difficulty columns that exist now, best first."""
+    known = available(workspace, data)
+    return [(name, known[name][0]) for name in DIFFICULTY if name in known]

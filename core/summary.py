@@ -1,0 +1,51 @@
+"""The scorecard of a workspace: what every finished step and audit says, gathered for core.quality.scorecard."""
+
+from collections import Counter
+
+from core.decisions import audit_summary, latest_sample, open_reviews
+from core.frame import has_values
+from core.quality.scorecard import Metric, ScorecardInputs, scorecard
+from core.steps import current
+from core.workspace import Dataset, Workspace
+
+STEPS_READ = ("labels", "formats", "duplicates", "contradictions", "distribution", "coverage")
+
+
+def metrics(workspace: Workspace, data: Dataset | None = None) -> list[Metric]:
+    """The scorecard as it stands; what was not computed or reviewed yet is unknown, never passed."""
+    data = data or workspace.need("training")
+    infos = {}
+    for step in STEPS_READ:
+        found = current(workspace, step)
+        infos[step] = found.info if found else None
+    store = open_reviews(workspace)
+    sample = latest_sample(store, data)
+    audit = None
+    if sample:
+        read = audit_summary(store, sample)
+        audit = {"n": read.judged, "k": read.failed, "size": sample.size}
+        if read.interval:
+            audit |= {"low": read.interval.low, "high": read.interval.high}
+    reasoning = None
+    if has_values(data, "reasoning"):
+        import pyarrow.compute as pc
+
+        column = data.column("reasoning")
+        reasoning = {"with": pc.sum(pc.greater(pc.utf8_length(pc.fill_null(column, "")), 0)).as_py(), "of": data.count}
+    return scorecard(
+        ScorecardInputs(
+            records=data.count,
+            audit=audit,
+            reasoning=reasoning,
+            categories=_counts(data, "category"),
+            languages=_counts(data, "language"),
+            targets={k: tuple(v) for k, v in workspace.settings().get("targets", {}).items()},
+            **infos,
+        )  # fmt: skip
+    )
+
+
+def _counts(data: Dataset, name: str) -> dict[str, int] | None:
+    if not has_values(data, name):
+        return None
+    return dict(Counter(value for value in data.column(name).to_pylist() if value is not None))

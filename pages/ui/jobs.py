@@ -1,0 +1,86 @@
+"""The strip that shows a running job, and the one way to start one."""
+
+import streamlit as st
+
+from core import jobs
+from core.jobs import Job
+from core.steps import STEPS
+from pages.ui import state
+from pages.ui.safe import literal
+
+POLL = 1.0  # seconds
+
+
+def launch(command: list[str], title: str) -> None:
+    """Start `python -m core <command>` on the workspace in use and show it."""
+    jobs.start(state.workspace(), command, title)
+    st.rerun()
+
+
+def strip() -> None:
+    """Progress of the job under way, or how the last one ended. Polls only while a job runs."""
+    workspace = state.workspace()
+    job = jobs.latest(workspace)
+    under_way = jobs.active(workspace) if job is None or not job.active else job
+    if under_way:
+        _running()
+    elif job and job.state in ("failed", "crashed", "cancelled") and state.remembered("job.dismissed", "") != job.id:
+        _ended(job)
+
+
+@st.fragment(run_every=POLL)
+def _running() -> None:
+    workspace = state.workspace()
+    job = jobs.active(workspace)
+    if job is None:
+        st.rerun()  # the whole page, once: its results are there now
+    step = job.now
+    finished = [s["step"] for s in job.steps if s["state"] in ("done", "stored")]
+    seen = state.remembered("job.finished", [])
+    state.remember("job.finished", finished)
+    if len(finished) > len(seen) and any(s["state"] == "done" for s in job.steps):
+        st.rerun()  # a step more: let the page draw what came
+    with st.container(border=True):
+        st.markdown(f"**{literal(job.title)}**")
+        words = {"starting": "starting…", "waiting": "waiting for another job…"}.get(job.state, "")
+        st.progress(job.fraction, text=literal(step["title"]) if step else words)
+        if step:
+            share = f"{100 * step['done'] / step['total']:.0f} % · " if step["total"] else ""
+            st.caption(literal(f"{share}{step['message']}") or "…")
+        left, right = st.columns(2)
+        left.caption(f"{len(finished)} of {len(job.steps)} steps")
+        if right.button("Cancel", key="job.cancel", width="stretch"):
+            jobs.cancel(workspace, job.id)
+            st.toast("It stops at its next report; what is finished is kept.")
+
+
+def _ended(job: Job) -> None:
+    with st.container(border=True):
+        word = {"failed": "stopped with an error", "crashed": "ended unexpectedly", "cancelled": "was cancelled"}[
+            job.state
+        ]
+        st.markdown(f"**{literal(job.title)}** {word}")
+        if job.error:
+            st.caption(literal(job.error, 400))
+        left, right = st.columns(2)
+        if left.button("Resume", key="job.resume", width="stretch"):
+            launch(["run", "--all"], "Analysis")
+        if right.button("Dismiss", key="job.dismiss", width="stretch"):
+            state.remember("job.dismissed", job.id)
+            st.rerun()
+
+
+def waiting_for(step: str, what: str) -> None:
+    """Say in a page's place that a result is still coming, or offer to compute it."""
+    workspace = state.workspace()
+    job = jobs.active(workspace)
+    with st.container(border=True):
+        if job:
+            st.markdown(
+                f"**{what}** {'is' if not what.endswith('s') else 'are'} on the way: *{STEPS[step].title.lower()}*."
+            )
+            st.caption("The job strip in the side bar shows how far it is. This page fills in by itself.")
+        else:
+            st.markdown(f"**{what}**: not computed yet for this data and these settings.")
+            if st.button(STEPS[step].title, key=f"run.{step}", type="primary"):
+                launch(["run", step], STEPS[step].title)

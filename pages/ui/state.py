@@ -1,0 +1,124 @@
+"""Typed access to what a session remembers; the only module that reads or writes st.session_state by plain key.
+
+Widget keys are "page.widget" and belong to the pages. What must outlive a reload stands in the URL: `w`, the workspace, and `s`,
+a token under which the workspace keeps this browser's selection.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from core.workspace import Workspace, open_workspace
+
+ROOT = Path(__file__).resolve().parents[2]
+HOME = Path(os.environ.get("QUADRANT_HOME") or ROOT / "workspaces")
+SAMPLE = ROOT / "sample_data"
+_NAME = re.compile(r"[^\w\-]+")
+
+
+def workspace_names() -> list[str]:
+    """Folders under the home that are workspaces, and the one in use."""
+    found = {p.parent.name for p in HOME.glob("*/workspace.json")}
+    return sorted(found | {current_name()}, key=str.casefold)
+
+
+def current_name() -> str:
+    """The workspace in use: of this session, of the link, or the one the app was started with."""
+    if "workspace" not in st.session_state:
+        asked = safe_name(st.query_params.get("w", ""))
+        exists = bool(asked) and (HOME / asked / "workspace.json").exists()
+        st.session_state["workspace"] = asked if exists else started_with()
+    return st.session_state["workspace"]
+
+
+def started_with() -> str:
+    """The workspace that `make app` opens: "sample", or one named after the file in DATA."""
+    data = os.environ.get("QUADRANT_DATA", "")
+    return name_for(Path(data)) if data else "sample"
+
+
+def name_for(path: Path) -> str:
+    """The workspace name for a file: its name without endings."""
+    return safe_name(path.name.split(".")[0]) or "data"
+
+
+def safe_name(text: str) -> str:
+    return _NAME.sub("-", text).strip("-")[:60]
+
+
+def workspace() -> Workspace:
+    return open_workspace(HOME / current_name())
+
+
+def use_workspace(name: str) -> None:
+    st.session_state["workspace"] = name
+    st.session_state.pop("selection", None)
+    st.session_state.pop("token", None)
+    st.query_params["w"] = name
+    st.query_params.pop("s", None)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The records that the user has picked; `ids` in dataset order or, from a strategy, in order of rank."""
+
+    ids: tuple[str, ...] = ()
+    title: str = ""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __bool__(self) -> bool:
+        return bool(self.ids)
+
+
+def selection() -> Selection:
+    """The one selection of this browser, kept through pages and reloads."""
+    if "selection" not in st.session_state:
+        token = safe_name(st.query_params.get("s", ""))
+        kept = workspace().selection(token) if token else None
+        if kept:
+            st.session_state["token"] = token
+        st.session_state["selection"] = Selection(tuple(kept["ids"]), kept["title"]) if kept else Selection()
+    return st.session_state["selection"]
+
+
+def select(ids: list[str] | tuple[str, ...], title: str) -> None:
+    """Replace the selection; an empty one clears it."""
+    st.session_state["undo"] = selection()
+    st.session_state["selection"] = Selection(tuple(ids), title if ids else "")
+    token = st.session_state.setdefault("token", os.urandom(5).hex())
+    workspace().keep_selection(token, list(ids), title)
+
+
+def undo_selection() -> None:
+    before = st.session_state.get("undo", Selection())
+    select(before.ids, before.title)
+
+
+def link() -> None:
+    """Write the workspace and the selection into the URL, which a page change empties."""
+    st.query_params["w"] = current_name()
+    if st.session_state.get("token"):
+        st.query_params["s"] = st.session_state["token"]
+
+
+def remembered(key: str, default: object) -> object:
+    """A setting of a page that outlives a page change (Streamlit drops the state of widgets that are not drawn)."""
+    return st.session_state.setdefault(f"kept.{key}", default)
+
+
+def remember(key: str, value: object) -> None:
+    st.session_state[f"kept.{key}"] = value
+
+
+def reviewer() -> str:
+    """The name that verdicts are stored under."""
+    return st.session_state.setdefault("reviewer", os.environ.get("USER") or "reviewer")
+
+
+def set_reviewer(name: str) -> None:
+    st.session_state["reviewer"] = name.strip()[:80] or "reviewer"
