@@ -41,7 +41,8 @@ def measure_export(folder: Path, to: str) -> dict:
     facts = json.loads((folder / "facts.json").read_text("utf-8"))
     data = Imported(folder, "training", "medquad", facts["digest"], facts["count"], facts["mapping"], facts["report"])
     before, started = peak(), time.perf_counter()
-    ids = pq.read_table(folder / "records.parquet", columns=["record_id"]).column(0).to_pylist()
+    with pq.ParquetFile(folder / "records.parquet", pre_buffer=False) as file:
+        ids = file.read(columns=["record_id"], use_threads=False).column(0).to_pylist()
     write(data, ids, to, folder / f"out-{to}", overwrite=True)
     return {"seconds": time.perf_counter() - started, "memory": peak() - before}
 

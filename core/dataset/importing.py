@@ -1,6 +1,7 @@
 """Importing a file: every row becomes records, or is quarantined with a reason; nothing is dropped in silence."""
 
 import itertools
+import os
 import shutil
 from collections.abc import Iterator
 from hashlib import blake2b
@@ -12,15 +13,16 @@ import pyarrow.parquet as pq
 from core.dataset import excel
 from core.dataset.columns import ROLES
 from core.dataset.jsontext import Fault, canonical
-from core.dataset.limits import LIMITS, Limits
+from core.dataset.limits import Limits, limits_from
 from core.dataset.mapping import Mapping, check_names, mapping_from, value_at
 from core.dataset.reading import FORMATS, Source, open_source
 from core.dataset.records import consumed, further_fields, records_of, text_of_scalar
 from core.dataset.remarks import Remarks
 from core.dataset.rows import Row
 from core.dataset.schemas import NOTES, SCHEMAS, recognise
+from core.dataset.shares import looks_like_shares
 from core.dataset.store import QuarantineWriter, RecordWriter
-from core.errors import InputError
+from core.errors import InputError, WorkspaceError
 from core.progress import Progress, silent
 
 LOOKED_AT = 200  # rows from which the schema is recognised
@@ -34,7 +36,7 @@ def import_file(
     mapping: Mapping | dict | None = None,
     progress: Progress = silent,
     schema: str = "auto",
-    limits: Limits = LIMITS,
+    limits: Limits | None = None,
 ) -> dict:
     """{"digest", "count", "mapping", "report"} of the file, whose records are written into `folder`.
 
@@ -44,16 +46,22 @@ def import_file(
     """
     if role not in ROLES:
         raise InputError(f"Role {role!r} is not known; the roles are {', '.join(ROLES)}.")
-    given = mapping_from(mapping)
+    given, limits = mapping_from(mapping), limits or limits_from(os.environ)
     with open_source(path, given.sheet if given else None, given.lists if given else None, limits) as source:
         head, rows = peek(source.rows)
         good = [row.value for row in head if row.value is not None]
         chosen = given or recognise(good, schema, role)
         _check(chosen, good, role, Path(path).name)
         chosen = chosen or Mapping()
-        facts = _write(source, rows, folder, role, chosen, progress, limits, Path(path).name)
-        if source.format in ("parquet", "excel"):
-            _keep_source(source, folder)
+        try:
+            facts = _write(source, rows, folder, role, chosen, progress, limits, Path(path).name)
+            if source.format in ("parquet", "excel"):
+                _keep_source(source, folder)
+        except OSError as error:
+            reason = error.strerror or error
+            raise WorkspaceError(
+                f"{Path(path).name} could not be imported: {reason}. Free space, or use another folder."
+            ) from error
         return facts
 
 
@@ -67,6 +75,8 @@ def _check(mapping: Mapping | None, rows: list[dict], role: str, name: str) -> N
     if not rows:
         return
     shown = ", ".join(list(dict.fromkeys(key for row in rows for key in row))[:30])
+    if mapping is None and looks_like_shares(rows):
+        raise InputError(f"{name} is a table of category shares, not of records. Use it as the shares of production.")
     if mapping is None:
         raise InputError(
             f"{name}: no field could be recognised as the prompt. Map it by hand, prompt=FIELD response=FIELD; "

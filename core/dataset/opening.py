@@ -49,6 +49,13 @@ class Opened(NamedTuple):
     position: Callable[[], int]  # stored bytes read so far
 
 
+def safe_name(name: str) -> str:
+    """A file name of ours for an uploaded file: the user's, without folders, control characters or what a system reads in it."""
+    last = re.split(r"[\\/]", name)[-1]
+    kept = re.sub(r"[^\w.\- ]", "_", last).strip(". ")[-100:]
+    return f"upload-{kept or 'file'}"
+
+
 def checked(path: str | Path) -> Path:
     """The path, once it is sure to be a regular file or a folder of this machine. Nothing of it is read."""
     text = str(path)

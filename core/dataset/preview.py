@@ -7,7 +7,7 @@ from typing import Any
 from core.dataset.conversation import is_conversation, is_tree
 from core.dataset.importing import LOOKED_AT, peek
 from core.dataset.jsontext import Fault, dumps, kind_of
-from core.dataset.limits import LIMITS, Limits
+from core.dataset.limits import Limits
 from core.dataset.mapping import Mapping, check_names, mapping_from
 from core.dataset.reading import FORMATS, open_source
 from core.dataset.records import records_of
@@ -50,7 +50,7 @@ def preview(
     rows: int = 20,
     role: str = "training",
     schema: str = "auto",
-    limits: Limits = LIMITS,
+    limits: Limits | None = None,
 ) -> Preview:
     """A Preview of the file; only its first rows are read. Raises InputError when the file cannot be read at all."""
     given = mapping_from(mapping)
@@ -82,6 +82,8 @@ def preview(
                     continue
                 made = records_of(row.value, chosen, role != "production")
                 records += [columns | {"line": row.line, "raw": row.raw} for _, columns, _ in made]
+            except RecursionError:
+                problems.append({"line": row.line, "reason": "nested too deeply", "text": row.raw[:2000]})
             except Fault as fault:
                 reason = f"{fault.kind}: {fault.detail}" if fault.detail else fault.kind
                 problems.append({"line": row.line, "reason": reason, "text": row.raw[:2000]})
@@ -101,7 +103,7 @@ def _has_lists(rows: list[dict]) -> bool:
     return bool(rows) and "list" in rows[0]
 
 
-def _lists(path: str | Path, limits: Limits, most: int = 200_000) -> list[str]:
+def _lists(path: str | Path, limits: Limits | None, most: int = 200_000) -> list[str]:
     """Names of the lists in a JSON object, from its first rows."""
     names: dict[str, None] = {}
     with open_source(path, limits=limits) as source:
@@ -135,7 +137,10 @@ def _kind(value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = value if isinstance(value, str) else dumps(value)
+    try:
+        text = value if isinstance(value, str) else dumps(value)
+    except RecursionError:
+        return "…"
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 

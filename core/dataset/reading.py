@@ -1,12 +1,13 @@
 """Any file a user brings, as a stream of rows: what it is, is decided by its content, never by its name."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.dataset import columnar, excel, jsonfile, tabular
-from core.dataset.limits import LIMITS, Limits
+from core.dataset.limits import Limits, limits_from
 from core.dataset.names import RECORD_NAMES
 from core.dataset.opening import HEAD, checked, checked_zip, kind_of_content, opened, seekable
 from core.dataset.rows import Budget, Row
@@ -41,13 +42,14 @@ class Source:
 
 @contextmanager
 def open_source(
-    path: str | Path, sheet: str | None = None, lists: tuple[str, ...] | None = None, limits: Limits = LIMITS
+    path: str | Path, sheet: str | None = None, lists: tuple[str, ...] | None = None, limits: Limits | None = None
 ) -> Iterator[Source]:
     """Open a file, or a folder of Parquet shards, for reading once.
 
     `sheet` names the sheet of a workbook (default: the first that holds cells); `lists` the lists of a JSON object that holds
     several (default: all). Raises InputError for what cannot be read, which may also happen while the rows are read.
     """
+    limits = limits or limits_from(os.environ)
     path = checked(path)
     if path.is_dir():
         files = columnar.shards(path)

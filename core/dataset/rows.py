@@ -16,7 +16,7 @@ class Row(NamedTuple):
 
 def too_long(what: str, limit: int) -> InputError:
     return InputError(
-        f"{what} is longer than {limit:,} bytes, the limit for one row. Split the file into one record a line, or raise the limit."
+        f"{what} is longer than {limit:,} bytes, the limit for one row. Split it, or raise QUADRANT_LIMIT_ROW."
     )
 
 
@@ -48,5 +48,5 @@ class Budget:
         if self.compressed and self.decoded > limits.ratio_floor and self.decoded > limits.ratio * max(self.stored, 1):
             raise InputError(
                 f"{self.name} ({self.stored:,} bytes) unpacks to more than {limits.ratio} times its size, as only a "
-                "decompression bomb does. Unpack it yourself and import the result if you trust it."
+                "decompression bomb does. If you trust it, unpack it yourself or raise QUADRANT_LIMIT_RATIO."
             )

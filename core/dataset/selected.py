@@ -59,7 +59,7 @@ class Selected:
                 here = asked[np.searchsorted(asked, start) : np.searchsorted(asked, stop)] - start
                 start = stop
                 if len(here):
-                    table = file.read_row_group(group, columns=wanted)
+                    table = file.read_row_group(group, columns=wanted, use_threads=False)
                     part = table if len(here) == table.num_rows else table.take(pa.array(here))
                     if ascending:
                         yield from (part.slice(at, SLICE) for at in range(0, part.num_rows, SLICE))
@@ -124,7 +124,10 @@ class Selected:
 
 def select(dataset: Stored, record_ids: Sequence[str]) -> Selected:
     """The records of these ids, in this order. Raises InputError for an id the dataset lacks or that is given twice."""
-    ids = pq.read_table(dataset.path / "records.parquet", columns=["record_id"]).column(0).to_pylist()
+    with pq.ParquetFile(
+        dataset.path / "records.parquet", pre_buffer=False
+    ) as file:  # a third of the memory of read_table
+        ids = file.read(columns=["record_id"], use_threads=False).column(0).to_pylist()
     at = {record_id: position for position, record_id in enumerate(ids)}
     unknown = [record_id for record_id in record_ids if record_id not in at]
     if unknown:

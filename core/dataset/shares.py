@@ -6,7 +6,7 @@ from typing import Any
 
 from core.dataset import names
 from core.dataset.jsontext import Written
-from core.dataset.limits import LIMITS, Limits
+from core.dataset.limits import Limits
 from core.dataset.reading import open_source
 from core.errors import InputError
 
@@ -50,7 +50,7 @@ def _number(value: Any) -> tuple[float, bool] | None:
         return None
 
 
-def read_shares(path: str | Path, unit: str | None = None, limits: Limits = LIMITS) -> dict[str, float]:
+def read_shares(path: str | Path, unit: str | None = None, limits: Limits | None = None) -> dict[str, float]:
     """{category: share}, summing to 1, in the order of the file.
 
     `unit`: "fraction" (0.45), "percent" (45) or "count". Left None, it is read off the file where that is certain: a percent sign,

@@ -44,7 +44,7 @@ class _Lines:
             first = self.number - len(self.taken)
             raise InputError(
                 f"The row that starts at line {first} of {self.budget.name} is longer than {self.limits.row:,} bytes: a quote that "
-                "is never closed, or a cell too long. Close the quote, or raise the limit."
+                "is never closed, or a cell too long. Close it, or raise QUADRANT_LIMIT_ROW."
             )
         self.budget.spend(len(data))
         if self.number == 1:

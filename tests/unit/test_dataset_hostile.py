@@ -9,6 +9,7 @@ import io
 import json
 import os
 import pickle  # noqa: TID251 - only to make a file that must be refused
+import re
 import zipfile
 
 import numpy as np
@@ -17,8 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.dataset.limits import Limits
+from core.dataset.opening import safe_name
 from core.dataset.shares import read_shares
-from core.errors import InputError
+from core.errors import InputError, WorkspaceError
 from tests.dataset_files import GOOD, imported, lines, written
 
 SMALL = Limits(row=1 << 20, ratio=50, ratio_floor=4 << 20)
@@ -104,6 +106,14 @@ def test_16_links_pipes_and_devices_are_refused(tmp_path):
 def test_17_odd_names_are_read_and_never_used_for_what_is_stored(tmp_path, name):
     data = imported(written(tmp_path, name, GOOD_LINE), tmp_path)
     assert sorted(p.name for p in data.path.iterdir()) == ["quarantine.parquet", "records.parquet"]
+
+
+@pytest.mark.parametrize(
+    "name", ["../../x", "..\\x", "%2e%2e", "a:b.csv", "CON", "x" * 300, "\u202ea\0.jsonl", "", "..", "/etc/passwd"]
+)
+def test_17_an_uploaded_file_gets_a_name_of_ours(name):
+    safe = safe_name(name)
+    assert re.fullmatch(r"upload-[\w.\- ]{1,100}", safe) and ".." not in safe.replace("upload-", "", 1)[:2]
 
 
 @pytest.mark.parametrize(
@@ -258,6 +268,7 @@ def test_6_mixed_line_ends_in_csv_are_kept(tmp_path):
         ("a.parquet", CSV, "csv"),
         ("a.txt", b"question\tanswer\nWhat, then?\tThat, there.\n", "csv"),
         ("a", gzip.compress(CSV), "csv"),
+        ("a.parquet.gz", gzip.compress(parquet(question=["a"], answer=["b"])), "parquet"),
         ("b.csv", b"question;answer\nWhat, then?;That\nWho;x, y\n", "csv"),
         ("one.json", json.dumps(GOOD, indent=2).encode(), "json-one"),
         ("one.jsonl", GOOD_LINE, "jsonl"),
@@ -315,6 +326,30 @@ def test_22_repeated_ids_are_kept_when_the_field_is_not_the_id(tmp_path):
     path = written(tmp_path, "a.jsonl", lines(GOOD | {"id": "7"}, GOOD | {"id": "7"}))
     data = imported(path, tmp_path, mapping={"prompt": ["instruction"], "response": "output"})
     assert data.column("field.id") == ["7", "7"] and len(set(data.ids)) == 2
+
+
+def test_limits_can_be_set_in_the_environment(tmp_path, monkeypatch):
+    path = written(tmp_path, "a.jsonl", GOOD_LINE)
+    monkeypatch.setenv("QUADRANT_LIMIT_ROW", "10")
+    with pytest.raises(InputError, match="longer than 10 bytes.*QUADRANT_LIMIT_ROW"):
+        imported(path, tmp_path)
+    monkeypatch.setenv("QUADRANT_LIMIT_ROW", "much")
+    with pytest.raises(InputError, match="'much'; it must be a whole number"):
+        imported(path, tmp_path)
+
+
+def test_a_table_of_shares_is_not_imported_as_records(tmp_path):
+    with pytest.raises(InputError, match="table of category shares"):
+        imported(written(tmp_path, "a.csv", "category,share\nA,0.5\nB,0.5\n"), tmp_path, role="production")
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("core.dataset.importing.RecordWriter.add", full)
+    with pytest.raises(WorkspaceError, match="No space left on device. Free space"):
+        imported(written(tmp_path, "a.jsonl", GOOD_LINE), tmp_path)
 
 
 def test_an_all_bad_file_changes_nothing(tmp_path):
