@@ -43,7 +43,7 @@ def latest_sample(store: Store, data: Dataset) -> Sample | None:
 
 
 def audit_summary(store: Store, sample: Sample) -> Summary:
-    """What the standing verdicts of a sample say; verdicts of several reviewers on one record count once, as disputed if they differ."""
+    """What the standing verdicts of a sample say; several reviewers of one record count once, as disputed if they differ."""
     found = outcomes(current_verdicts(store, sample.id))
     simple = sample.method in ("random", "census")
     return summarise(found, sample.size, population=sample.population, equal_chances=simple)

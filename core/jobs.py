@@ -150,6 +150,18 @@ def kill(workspace: Workspace, job: str) -> None:
             psutil.Process(found.pid).kill()
 
 
+def finish(status: Path, state: str, error: str) -> None:
+    """Write the last word of a job whose run ended in an error, unless it said so itself."""
+    try:
+        facts = json.loads(status.read_text("utf-8"))
+    except (OSError, ValueError):
+        facts = {"title": "Job", "steps": [], "started": now(), "pid": os.getpid()}
+    for step in facts["steps"]:
+        if step["state"] == "running":
+            step["state"] = state
+    write_atomically(status, json.dumps({**facts, "state": state, "error": error, "updated": now()}))
+
+
 class Reporter:
     """Writes the status of one run: to a status file when it is a job, and to `echo` line by line."""
 

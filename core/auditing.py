@@ -1,0 +1,47 @@
+"""Drawing an audit sample from the training set of a workspace."""
+
+from core.decisions import kept_ids, open_reviews
+from core.errors import InputError
+from core.review.samples import Sample, add_sample, sample_records
+from core.review.sampling import draw_random, draw_stratified
+from core.review.subsets import subset_ids
+from core.workspace import Workspace
+
+
+def draw_audit(
+    workspace: Workspace,
+    size: int = 50,
+    seed: int = 7,
+    stratify: bool = False,
+    subset: str | None = None,
+    ids: list[str] | None = None,
+    name: str | None = None,
+    by: str = "",
+) -> tuple[Sample, list[str]]:
+    """Draw and store a sample of the kept training records, of a named subset, or of `ids`; returns it with its record ids.
+
+    The same seed over the same records draws the same sample. Fewer records than `size`: all of them, a census.
+    """
+    data = workspace.need("training")
+    store = open_reviews(workspace)
+    if size < 1:
+        raise InputError(f"A sample of {size} records shows nothing. Draw at least 1; the practice is 50.")
+    population = kept_ids(workspace, data)
+    if subset:
+        ids = subset_ids(store, subset)
+    if ids is not None:
+        wanted = set(ids)
+        population = [i for i in population if i in wanted]
+    if not population:
+        raise InputError("There is no record to draw from: the selection is empty, or all of it was removed.")
+    if stratify:
+        category = dict(zip(data.ids(), data.column("category").to_pylist(), strict=True))
+        draw = draw_stratified(population, [category[i] for i in population], size, seed)
+    else:
+        draw = draw_random(population, size, seed)
+    source = f" of {subset}" if subset else ""
+    sample = add_sample(
+        store, draw, name=name or f"{len(draw.record_ids)} by seed {seed}{source}",
+        role="training", dataset_digest=data.digest, by=by or "someone",
+    )  # fmt: skip
+    return sample, [r.record_id for r in sample_records(store, sample.id)]

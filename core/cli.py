@@ -1,0 +1,386 @@
+"""The command line. Bad input ends in one line on standard error and exit code 2; `check` ends in 1 when a gate fails."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from core import jobs
+from core.errors import InputError, QuadrantError
+from core.jobs import Reporter, run_steps
+from core.steps import STEPS, analysis, current, live_keys
+from core.workspace import Dataset, Workspace, open_workspace
+
+app = typer.Typer(
+    help="Choose and prove fine-tuning data: import, analyse, select, audit, check and export.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+)  # fmt: skip
+
+Where = Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder; made by import and analyze.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+JobId = Annotated[str | None, typer.Option("--job", hidden=True)]
+Role = Annotated[str, typer.Option(help="training, production, validation or gold.")]
+Schema = Annotated[str, typer.Option(help="auto, or one of the recognised schemas.")]
+Fields = Annotated[list[str] | None, typer.Option("--field", help="Map by hand, e.g. --field response=answer.")]
+Params = Annotated[list[str] | None, typer.Option("--set", help="A step's parameter, e.g. --set influence.space=lora.")]
+HERE = Path("workspace")
+
+
+def say(as_json: bool, facts: Any, text: str) -> None:
+    print(json.dumps(facts, ensure_ascii=False, indent=1, default=str) if as_json else text)
+
+
+def bring_in(
+    workspace: Workspace, file: Path, role: str, schema: str, fields: list[str] | None, reporter: Reporter, index: int
+) -> Dataset:
+    """Import a file in a role, its mapping recognised and then corrected by `fields`."""
+    from core.dataset.importing import import_file
+    from core.dataset.mapping import edited
+    from core.dataset.preview import preview
+
+    mapping = None
+    if fields:
+        seen = preview(file, rows=1, role=role, schema=schema)
+        mapping = edited(seen.mapping, fields)
+    report = reporter.progress(index)
+    return workspace.add(
+        role, file.name, lambda folder: import_file(file, folder, role, mapping, report, schema)
+    )  # fmt: skip
+
+
+def read_params(given: list[str] | None) -> dict[str, dict[str, Any]]:
+    """`step.name=value` -> {step: {name: value}}; a value is read as JSON where it is JSON, else taken as text."""
+    found: dict[str, dict[str, Any]] = {}
+    for item in given or []:
+        left, equals, right = item.partition("=")
+        step, dot, name = left.rpartition(".")
+        if not equals or not dot or step not in STEPS:
+            raise InputError(f"--set {item!r} is not understood. Write step.parameter=value, for example map.seed=7.")
+        try:
+            value = json.loads(right)
+        except ValueError:
+            value = right
+        found.setdefault(step, {})[name] = value
+    return found
+
+
+def keep_params(workspace: Workspace, given: list[str] | None) -> None:
+    """What is set on the command line stays set in the workspace, so that later commands and the app see the same results."""
+    from core.steps import set_params
+
+    for step, values in read_params(given).items():
+        set_params(workspace, step, values)
+
+
+def import_line(data: Dataset) -> str:
+    report = data.report
+    text = f"{data.count:,} {data.role} records imported from {data.name} ({report.get('schema')})"
+    reasons = report.get("quarantined") or {}
+    total = report.get("quarantined_count", 0) if not isinstance(reasons, dict) else 0
+    if isinstance(reasons, dict):
+        counts = {k: (v.get("count", 0) if isinstance(v, dict) else v) for k, v in reasons.items()}
+        total = sum(counts.values())
+        if total:
+            text += f"; {total:,} quarantined: " + ", ".join(f"{v:,} {k}" for k, v in counts.items())
+    elif total:
+        text += f"; {total:,} quarantined"
+    return text
+
+
+@app.command("import")
+def import_command(
+    file: Path, workspace: Where = HERE, role: Role = "training", schema: Schema = "auto", field: Fields = None,
+    unit: Annotated[str | None, typer.Option(help="percent or fraction, for a file of category shares.")] = None,
+    job: JobId = None, json_: Json = False,
+) -> None:  # fmt: skip
+    """Import a file in a role: JSONL, JSON, CSV, TSV, Parquet or Excel, each also .gz; production also as category shares."""
+    from core.dataset.preview import preview
+    from core.dataset.shares import looks_like_shares, read_shares
+
+    space = open_workspace(workspace)
+    if role == "production" and not field and schema == "auto":
+        seen = preview(file, rows=5, role=role)
+        if not seen.error and looks_like_shares([r for r in first_rows(file)]):
+            shares = read_shares(file, unit)
+            space.set_shares(shares)
+            say(json_, {"shares": shares}, f"{len(shares)} production shares taken from {file.name}")
+            return
+    reporter = Reporter(space, job, f"Import {file.name}", None)
+    reporter.add([("import", f"Import {file.name}")])
+    reporter.set(0, state="running")
+    data = bring_in(space, file, role, schema, field, reporter, 0)
+    reporter.set(0, state="done", done=1, total=1, message=import_line(data))
+    reporter.state("done")
+    facts = {"role": role, "records": data.count, "digest": data.digest, "mapping": data.mapping, "report": data.report}
+    say(json_, facts, import_line(data))
+
+
+def first_rows(file: Path) -> list[dict]:
+    """The first rows of a file as objects, to see whether they are shares."""
+    from itertools import islice
+
+    from core.dataset.reading import open_source
+
+    with open_source(file) as source:
+        return [row.value for row in islice(source.rows, 5) if isinstance(row.value, dict)]
+
+
+@app.command()
+def run(
+    steps: Annotated[list[str] | None, typer.Argument(help="Steps; what they need runs first.")] = None,
+    workspace: Where = HERE,
+    all_: Annotated[bool, typer.Option("--all", help="Every step that the data of the workspace allows.")] = False,
+    set_: Params = None, job: JobId = None, json_: Json = False,
+) -> None:  # fmt: skip
+    """Run steps: embed map clusters coverage duplicates contradictions formats labels distribution difficulty influence …"""
+    space = open_workspace(workspace, create=False)
+    keep_params(space, set_)
+    if not steps and not all_:
+        raise InputError(f"Name a step, or --all. The steps are {', '.join(STEPS)}.")
+    names = list(steps or []) + (analysis(space)[0] if all_ else [])
+    reporter = Reporter(space, job, "Analysis" if all_ else ", ".join(names), None if json_ else stderr)
+    outcome = run_steps(space, names, None, reporter, keep_going=all_)
+    failed = {k: v for k, v in outcome.items() if v.startswith("failed")}
+    if failed:
+        reporter.state(
+            "failed", "; ".join(f"{STEPS[k].title}: {v.removeprefix('failed: ')}" for k, v in failed.items())
+        )
+    else:
+        reporter.state("done")
+    say(json_, {"steps": outcome}, "\n".join(f"{k}: {v}" for k, v in outcome.items()))
+
+
+@app.command()
+def analyze(
+    file: Path, workspace: Where = HERE, schema: Schema = "auto", field: Fields = None, set_: Params = None,
+    job: JobId = None, json_: Json = False,
+) -> None:  # fmt: skip
+    """Import a file, run every step that needs no further input, and print the scorecard."""
+    from core.summary import metrics
+
+    space = open_workspace(workspace)
+    keep_params(space, set_)
+    reporter = Reporter(space, job, f"Analyse {file.name}", None if json_ else stderr)
+    reporter.add([("import", f"Import {file.name}")])
+    reporter.set(0, state="running")
+    data = bring_in(space, file, "training", schema, field, reporter, 0)
+    reporter.set(0, state="done", done=1, total=1, message=import_line(data))
+    outcome = run_steps(space, analysis(space)[0], None, reporter, keep_going=True)
+    failed = {k: v for k, v in outcome.items() if v.startswith("failed")}
+    error = "; ".join(f"{STEPS[k].title}: {v.removeprefix('failed: ')}" for k, v in failed.items())
+    reporter.state("failed" if failed else "done", error)
+    card = metrics(space, data)
+    facts = {"import": data.report, "steps": outcome, "scorecard": [m.to_json() for m in card]}
+    say(json_, facts, card_text(card))
+
+
+def card_text(card: list) -> str:
+    width = max(len(m.title) for m in card)
+    rows = [f"{m.verdict:8} {m.title:{width}}  {m.shown()}  (target {m.shown_target()})  {m.note}" for m in card]
+    return "\n".join(rows)
+
+
+@app.command()
+def select(
+    workspace: Where = HERE,
+    strategy: Annotated[str, typer.Option(help="diq, influence, difficulty, random, similarity …")] = "diq",
+    budget: Annotated[str, typer.Option(help="A share such as 10% or a number of records such as 200.")] = "10%",
+    name: Annotated[str | None, typer.Option(help="Keep it under this name for export.")] = None,
+    seed: int = 0,
+    difficulty: Annotated[str | None, typer.Option(help="difficulty, ifd_ppl, ifd_loss, nll or perplexity.")] = None,
+    difficulty_cut: Annotated[str, typer.Option(help="median, p75 or a number (diq).")] = "median",
+    influence_cut: Annotated[str, typer.Option(help="median, p75 or a number (diq).")] = "median",
+    json_: Json = False,
+) -> None:
+    """Pick a budget of records by a strategy, and keep the pick as a named subset."""
+    from core.choosing import pick
+    from core.decisions import open_reviews
+    from core.review.subsets import add_subset
+
+    space = open_workspace(workspace, create=False)
+    cuts = {"difficulty_cut": number_or_word(difficulty_cut), "influence_cut": number_or_word(influence_cut)}
+    found = pick(space, strategy, budget, seed, difficulty, **(cuts if strategy == "diq" else {}))
+    if name:
+        digest = space.need().digest
+        add_subset(
+            open_reviews(space), name, found.record_ids,
+            by="command line", strategy=strategy, dataset_digest=digest, params=found.params,
+        )  # fmt: skip
+    facts = {"strategy": strategy, "params": found.params, "notes": found.notes, "record_ids": found.record_ids}
+    kept = f", kept as {name!r}" if name else ""
+    lines = [f"{len(found.record_ids):,} records by {strategy}{kept}", *[n for n in found.notes if n]]
+    say(json_, facts, "\n".join(lines))
+
+
+def number_or_word(text: str) -> str | float:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+@app.command()
+def audit(
+    workspace: Where = HERE,
+    sample: Annotated[int, typer.Option(help="How many records to draw.")] = 50,
+    seed: int = 7,
+    stratify: Annotated[bool, typer.Option(help="By category, largest remainder.")] = False,
+    subset: Annotated[str | None, typer.Option(help="Draw from a named subset.")] = None,
+    json_: Json = False,
+) -> None:
+    """Draw a sample of records to be read; verdicts are given in the app."""
+    from core.auditing import draw_audit
+
+    space = open_workspace(workspace, create=False)
+    drawn, ids = draw_audit(space, sample, seed, stratify, subset, by="command line")
+    facts = {"sample": drawn.id, "name": drawn.name, "method": drawn.method, "seed": seed, "record_ids": ids}
+    say(json_, facts, "\n".join([f"{drawn.name}: {drawn.size} of {drawn.population:,} records ({drawn.method})", *ids]))
+
+
+@app.command()
+def check(
+    workspace: Where = HERE,
+    gates: Annotated[Path | None, typer.Option(help="JSON file of gates; the default targets when absent.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Also write a JUnit report here.")] = None,
+    json_: Json = False,
+) -> None:
+    """Check the scorecard against gates. Exit 0: all hold; 1: one fails or is unknown; 2: the call was bad."""
+    from core.quality import gates as gating
+    from core.summary import metrics
+
+    space = open_workspace(workspace, create=False)
+    card = metrics(space)
+    wanted = gating.gates_from(read_json(gates)) if gates else gating.default_gates(card)
+    results = gating.check_gates(card, wanted)
+    if junit:
+        write_text(junit, gating.junit(results))
+    say(json_, {"gates": [r.to_json() for r in results]}, "\n".join(f"{r.verdict:8} {r.text}" for r in results))
+    if not gating.all_hold(results):
+        raise typer.Exit(1)
+
+
+def read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}. Name an existing file.") from error
+    except ValueError as error:
+        raise InputError(f"{path} is no JSON ({error}). Correct it.") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}. Choose another place.") from error
+
+
+@app.command()
+def export(
+    to: Annotated[
+        str, typer.Option(help="original, jsonl, csv, csv-safe, parquet, trl, openai, axolotl, llamafactory …")
+    ],
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+    workspace: Where = HERE,
+    subset: Annotated[
+        str | None, typer.Option(help="A named subset; everything but the removed records if absent.")
+    ] = None,
+    overwrite: bool = False,
+    json_: Json = False,
+) -> None:
+    """Write records for a trainer, with a manifest beside the file."""
+    from core.exporting import export_records
+
+    space = open_workspace(workspace, create=False)
+    manifest = export_records(space, to, out, subset=subset, overwrite=overwrite)
+    lines = [f"{manifest['records']:,} records written to {out} ({to}); manifest beside it", *manifest["notes"]]
+    say(json_, manifest, "\n".join(lines))
+
+
+@app.command()
+def diff(first: Path, second: Path, json_: Json = False) -> None:
+    """Compare the training records of two workspaces: added, removed, kept, and the metrics side by side."""
+    from core.summary import metrics
+
+    spaces = [open_workspace(p, create=False) for p in (first, second)]
+    a, b = (set(s.need().ids()) for s in spaces)
+    cards = [{m.id: m for m in metrics(s)} for s in spaces]
+    facts = {
+        "kept": len(a & b), "removed": sorted(a - b), "added": sorted(b - a),
+        "metrics": {k: [cards[0][k].to_json()["value"], cards[1][k].to_json()["value"]] for k in cards[0]},
+    }  # fmt: skip
+    lines = [f"{len(a & b):,} records in both, {len(a - b):,} only in {first}, {len(b - a):,} only in {second}"]
+    lines += [f"{m.title}: {m.shown()} -> {cards[1][k].shown()}" for k, m in cards[0].items()]
+    say(json_, facts, "\n".join(lines))
+
+
+@app.command()
+def status(workspace: Where = HERE, json_: Json = False) -> None:
+    """What the workspace holds: datasets by role, results, and the job under way."""
+    space = open_workspace(workspace, create=False)
+    data = {role: space.dataset(role) for role in ("training", "production", "validation", "gold")}
+    able, unable = analysis(space)
+    steps = {name: "stored" if current(space, name) else "not run" for name in able} | {
+        k: f"cannot run: {v}" for k, v in unable.items()
+    }
+    job = jobs.active(space)
+    facts = {
+        "datasets": {r: {"name": d.name, "records": d.count, "digest": d.digest} for r, d in data.items() if d},
+        "steps": steps, "job": job.title if job else None,
+    }  # fmt: skip
+    lines = [f"{r}: {d.count:,} records from {d.name}" for r, d in data.items() if d]
+    lines += [f"{name}: {state}" for name, state in steps.items()] + ([f"running: {job.title}"] if job else [])
+    say(json_, facts, "\n".join(lines))
+
+
+@app.command()
+def gc(workspace: Where = HERE, json_: Json = False) -> None:
+    """Remove stored results that do not belong to the data and settings of now. Human decisions are never touched."""
+    space = open_workspace(workspace, create=False)
+    if jobs.active(space):
+        raise InputError("A job is running in this workspace. Wait for it, or cancel it, then collect.")
+    removed = space.gc(live_keys(space))
+    say(json_, {"removed": removed}, f"{len(removed)} stored results removed")
+
+
+def stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Run the command line; errors a user can act on are one line, everything else is a defect and shows its trace."""
+    try:
+        app(standalone_mode=False)
+    except QuadrantError as error:
+        settle(str(error), 2)
+    except typer.Exit as done:
+        sys.exit(done.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
+        settle("Stopped.", 130)
+    except Exception as error:
+        message = getattr(error, "format_message", None)
+        if message is None:
+            settle(None, 1)
+            raise
+        settle(message(), 2)
+
+
+def settle(message: str | None, code: int) -> None:
+    """Give the status file of a job its last word, print the message, exit."""
+    from core.errors import Cancelled
+
+    error = sys.exc_info()[1]
+    argv = sys.argv
+    if "--job" in argv and "--workspace" in argv:
+        space, job = Path(argv[argv.index("--workspace") + 1]), argv[argv.index("--job") + 1]
+        jobs.finish(
+            space / "jobs" / f"{job}.json",
+            "cancelled" if isinstance(error, Cancelled) else "failed",
+            message or repr(error),
+        )
+    if message is None:
+        return
+    print(message, file=sys.stderr)
+    sys.exit(code)
