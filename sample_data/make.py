@@ -36,7 +36,7 @@ SYSTEM = (
 )
 ANNOTATORS = {"amb": 0.06, "kso": 0.12, "rlv": 0.18, "tdn": 0.25, "yhp": 0.39}  # share of the faulty records
 SAFETY = re.compile(
-    r"ambulance|emergency|crisis|casualty|\b112\b|\b999\b|poisons line|dial |call (us|someone|at once)|same[- ]day|"
+    r"ambulance|emergency|crisis|casualty|\b112\b|\b999\b|poisons line|\bdial|\bcall(s|ed)?\b|same[- ]day|"
     r"ring (the team|us)|straight in",
     re.IGNORECASE,
 )
