@@ -72,14 +72,15 @@ READY: tuple[Rule, ...] = (
 """Rules for any set. The first match wins the eye of the reader, so what breaks training comes first."""
 
 SAFETY = (
-    r"(?i)\b(?:call|dial|ring) (?:911|999|112|000|emergency|your)|\bambulance\b|emergency (?:department|room|services|care)|\bA&E\b"
-    r"|seek (?:urgent |immediate |emergency |medical )+"
+    r"(?i)\b(?:911|999|112|988)\b|\b(?:call|dial|ring|phone) (?:000|111|emergency|for help|us|your|the (?:ward|team|surgery|clinic))"
+    r"|\bambulance\b|[a-z,] emergency\b|\bcasualty\b|\bA&E\b|same[- ]day|straight in\b|crisis (?:line|team|service|number|plan)"
+    r"|poisons? (?:line|control|centre|center|information)|seek (?:urgent |immediate |medical )*(?:care|help|advice|attention)"
     r"|(?:consult|contact|speak (?:to|with)|talk to|see|ask|tell|phone) (?:a|an|your|the) (?:\w+ ){0,2}(?:doctor|clinician|physician"
     r"|GP|pharmacist|provider|nurse|midwife|specialist|professional|dentist|team|psychiatrist)"
-    r"|return (?:precautions|immediately|at once|if)|safety.?net|red flags?|crisis line|\b988\b|poison (?:control|centre|center)"
-    r"|(?:go to|come back|straight) (?:the |to )*(?:emergency|hospital|ED\b|ER\b)|not (?:a substitute for|medical advice)"
+    r"|return (?:precautions|immediately|at once|if)|safety.?net|red flags?|(?:go to|come back|straight) (?:the |to )*hospital"
+    r"|not (?:a substitute for|medical advice)"
 )
-"""Language that sends the reader to help in time (English)."""
+"""Language that sends the reader to help in time (English). A label "Urgency: Emergency" alone is none."""
 
 _LABEL = re.compile(
     r"^[ \t]*(?:#{1,6}[ \t]*|[-*•][ \t]+|\d+[.)][ \t]+)?[*_]{0,3}([A-Z][A-Za-z][A-Za-z0-9 /&'-]{0,38}?)[*_]{0,3}"
@@ -109,7 +110,7 @@ def suggest(records: Records, share: float = 0.8, least: int = 10) -> list[Rule]
     for key in sorted(features, key=lambda key: (_ORDER.index(key[0]), key[1])):
         held = features[key]
         shares = {c: float(held[index].mean()) for c, index in rows.items()}
-        following = [c for c, value in shares.items() if value >= share]
+        following = [c for c, value in shares.items() if value >= max(share, STRICTER.get(key[0], 0))]
         if not following:
             continue
         if len(following) == len(rows):
@@ -124,6 +125,8 @@ def suggest(records: Records, share: float = 0.8, least: int = 10) -> list[Rule]
 
 
 _ORDER = ("json", "first", "section", "reasoning", "safety", "closing", "stop")
+STRICTER = {"reasoning": 0.9, "stop": 0.95}
+"""Where a majority of 80 % is no habit yet: leaving reasoning out, or the last full stop, is often meant."""
 Feature = tuple[str, str]
 
 
@@ -193,7 +196,8 @@ def _rule(feature: Feature, category: str, share: float, records: Records, follo
     if what == "section":
         return rule(f"The response has a section “{detail}”", "section", {"label": detail})
     if what == "reasoning":
-        return rule("There is reasoning", "reasoning", {"least": 20})
+        length = [len(records.texts("reasoning")[row].strip()) for row in followers]
+        return rule("There is reasoning", "reasoning", {"least": max(1, min(20, int(np.quantile(length, 0.02)) // 2))})
     if what == "safety":
         return rule(
             "The response says when to seek help",
@@ -207,7 +211,7 @@ def _rule(feature: Feature, category: str, share: float, records: Records, follo
             "matches",
             {"pattern": pattern, "message": "the closing line is missing"},
         )
-    if what == "stop" and share >= 0.95:
+    if what == "stop":
         pattern = r"[.!?…。！？)\"”]\s*\z"
         message = "the response does not end in a full stop"
         return rule("The response ends in a full stop", "matches", {"pattern": pattern, "message": message}, "warning")
