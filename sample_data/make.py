@@ -175,15 +175,15 @@ def plant(rows: list[Row], rng: random.Random) -> list[Row]:
         fits = (lambda row, c=category: row["category"] == c) if category else (lambda row: row["category"] in PLAIN)
         for row in take(count, fits):
             row.update(detail=break_format(row, rule, rng), fault="format_violation")
-    for n, row in enumerate(take(SWAPPED, lambda row: row["category"] in PLAIN)):
+    swapped = take(SWAPPED, lambda row: row["category"] in PLAIN)
+    bases.update(id(row) for row in swapped)
+    for n, row in enumerate(swapped):
         same = n % 2 == 0
-        donor = take(1, lambda d, r=row: d["category"] in PLAIN and d is not r and (d["category"] == r["category"]) == same)
+        donor = take(1, lambda d, r=row, s=same: d["category"] in PLAIN and (d["category"] == r["category"]) == s)
         bases.add(id(donor[0]))
         where = "of the same category" if same else "of another category"
         row.update(fault="swapped_response", detail=f"response of another record {where}", other=donor[0])
-        row["swap"] = donor[0]["response"]
-    for row in rows:
-        row["response"] = row.pop("swap", row["response"])
+        row["response"] = donor[0]["response"]
     for row in take(MISLABELLED, lambda row: row["reasoning"] and row["category"] != "clinical-coding"):
         true = row["category"]
         row["label"] = rng.choice([name for name in PLAIN if name != true])
@@ -271,7 +271,8 @@ def readme(train: list[Row], prod: list[Row], valid: list[Row], gold: list[Row],
     """README.md with the counts of this very set."""
     have, want = Counter(row["category"] for row in train), Counter(row["category"] for row in prod)
     shares = "\n".join(
-        f"| {name} | {have[name]} | {have[name] / len(train):.1%} | {want[name] / len(prod):.1%} |" for name in CATEGORIES
+        f"| {name} | {have[name]} | {have[name] / len(train):.1%} | {want[name] / len(prod):.1%} |"
+        for name in CATEGORIES
     )
     counts = Counter(entry["fault"] for entry in key)
     faults = "\n".join(f"| {name} | {counts[name]} | {FAULTS[name]} |" for name in FAULTS)
@@ -300,7 +301,7 @@ below). Nobody should treat anybody by these files, or train a model on them tha
 
 | file | rows | what it is |
 |---|---|---|
-| training.jsonl | {train} | chat records: id, category, messages, reasoning, difficulty 1–5, annotator, created, language, source |
+| training.jsonl | {train} | chat records with category, reasoning, difficulty 1–5, annotator and date |
 | production.jsonl | {prod} | prompts as a service would receive them, with their category, without responses |
 | validation.jsonl | {valid} | good records held out, in production's proportions |
 | gold.jsonl | {gold} | records with a known verdict (`pass` or `fail`, and the `issue`), to calibrate reviewers |
@@ -339,7 +340,7 @@ byte; `--check` says whether the files are up to date. To change a record, edit 
 
 ## Licence
 
-The sample data (this folder's `.jsonl` files) is released under CC0 1.0: use it as you like, without warranty of any kind.
+The sample data (this folder's `.jsonl` files) is released under CC0 1.0: use it as you like, without any warranty.
 """
 
 
