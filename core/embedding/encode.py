@@ -29,6 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "validation_vectors": "",
 }
 CHUNK_TOKENS = 100_000  # between two saves: about 12 seconds of work on two cores
+OTHER_SCRIPT = 0.2
 MEMMAP_BYTES = 256 * 2**20
 
 
@@ -118,6 +119,12 @@ def run(inputs: Inputs) -> Output:
             "prompt": encoder.prompt,
             **facts,
         }
+        foreign = other_script(texts)
+        if model == DEFAULT_MODEL and foreign > OTHER_SCRIPT:
+            warnings.append(
+                f"{foreign:.0%} of the letters are of another script than Latin; {DEFAULT_MODEL} knows English. Name a multilingual "
+                "model for a map that can be trusted."
+            )
     truncated = tokens > kept
     info |= {
         "dimension": int(array.shape[1]), "records": len(texts), "empty": int(empty.sum()), "truncated": int(truncated.sum()),
@@ -136,6 +143,13 @@ def run(inputs: Inputs) -> Output:
          "truncated": pa.array(truncated), "empty": pa.array(empty)}
     )  # fmt: skip
     return Output(table, array, info)
+
+
+def other_script(texts: Sequence[str], sample: int = 1000) -> float:
+    """Share of the letters that are beyond Latin ones, in evenly spaced texts."""
+    some = [texts[int(i)][:500] for i in np.linspace(0, len(texts) - 1, min(sample, len(texts)))] if texts else []
+    letters = [c for text in some for c in text if c.isalpha()]
+    return sum(c > "\u024f" for c in letters) / max(1, len(letters))
 
 
 def _roles(inputs: Inputs) -> list[str]:

