@@ -75,18 +75,11 @@ def keep_params(workspace: Workspace, given: list[str] | None) -> None:
 
 
 def import_line(data: Dataset) -> str:
+    """What an import did, in one line: how many records, and how many rows were quarantined for which reason."""
     report = data.report
-    text = f"{data.count:,} {data.role} records imported from {data.name} ({report.get('schema')})"
-    reasons = report.get("quarantined") or {}
-    total = report.get("quarantined_count", 0) if not isinstance(reasons, dict) else 0
-    if isinstance(reasons, dict):
-        counts = {k: (v.get("count", 0) if isinstance(v, dict) else v) for k, v in reasons.items()}
-        total = sum(counts.values())
-        if total:
-            text += f"; {total:,} quarantined: " + ", ".join(f"{v:,} {k}" for k, v in counts.items())
-    elif total:
-        text += f"; {total:,} quarantined"
-    return text
+    text = f"{data.count:,} {data.role} records imported from {data.name} ({report['schema']})"
+    reasons = ", ".join(f"{fact['count']:,} {kind}" for kind, fact in report["reasons"].items())
+    return f"{text}; {report['quarantined']:,} rows quarantined: {reasons}" if report["quarantined"] else text
 
 
 @app.command("import")
@@ -97,16 +90,14 @@ def import_command(
 ) -> None:  # fmt: skip
     """Import a file in a role: JSONL, JSON, CSV, TSV, Parquet or Excel, each also .gz; production also as category shares."""
     from core.dataset.preview import preview
-    from core.dataset.shares import looks_like_shares, read_shares
+    from core.dataset.shares import read_shares
 
     space = open_workspace(workspace)
-    if role == "production" and not field and schema == "auto":
-        seen = preview(file, rows=5, role=role)
-        if not seen.error and looks_like_shares([r for r in first_rows(file)]):
-            shares = read_shares(file, unit)
-            space.set_shares(shares)
-            say(json_, {"shares": shares}, f"{len(shares)} production shares taken from {file.name}")
-            return
+    if role == "production" and not field and schema == "auto" and preview(file, rows=5, role=role).kind == "shares":
+        shares = read_shares(file, unit)
+        space.set_shares(shares)
+        say(json_, {"shares": shares}, f"{len(shares)} production shares taken from {file.name}")
+        return
     reporter = Reporter(space, job, f"Import {file.name}", None)
     reporter.add([("import", f"Import {file.name}")])
     reporter.set(0, state="running")
@@ -115,16 +106,6 @@ def import_command(
     reporter.state("done")
     facts = {"role": role, "records": data.count, "digest": data.digest, "mapping": data.mapping, "report": data.report}
     say(json_, facts, import_line(data))
-
-
-def first_rows(file: Path) -> list[dict]:
-    """The first rows of a file as objects, to see whether they are shares."""
-    from itertools import islice
-
-    from core.dataset.reading import open_source
-
-    with open_source(file) as source:
-        return [row.value for row in islice(source.rows, 5) if isinstance(row.value, dict)]
 
 
 @app.command()

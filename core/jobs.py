@@ -283,13 +283,12 @@ def _run_locked(
             reporter.set(index, state="cancelled", message="")
             raise
         except QuadrantError as error:
-            reporter.set(
-                index, state="failed" if not isinstance(error, MissingInput) else "skipped", message=str(error)
-            )
+            word = "skipped" if isinstance(error, MissingInput) else "failed"
+            reporter.set(index, state=word, message=str(error))
             if not keep_going:
                 raise
             broken.add(part.key)
-            outcome[part.step] = f"failed: {error}"
+            outcome[part.step] = f"{word}: {error}"
             continue
         state = "stored" if stored is not None else "done"
         outcome[part.step] = state

@@ -138,6 +138,10 @@ def plan(workspace: Workspace, name: str, overrides: Mapping[str, Any] | None = 
     params = params_of(workspace, name, overrides)
     if name == "distribution" and params["shares"] is None:
         params["shares"] = workspace.shares()
+        if params["shares"] is None and workspace.dataset("production") is None:
+            raise MissingInput(
+                f"{step.title} needs a production sample, or production's category shares. Import one first."
+            )
     found = {role.rstrip("?"): workspace.dataset(role.rstrip("?")) for role in step.datasets}
     for role in step.datasets:
         if not role.endswith("?") and found[role] is None:

@@ -15,7 +15,7 @@ from core.quality.duplicates import canonical_text, first_copies, load_pairs
 from core.quality.pairs import Pairs
 from core.workspace import Inputs, Output
 
-DEFAULTS = {"threshold": 0.92, "overlap": 0.15, "variants": 8}
+DEFAULTS = {"threshold": 0.92, "overlap": 0.5, "variants": 8}
 """`overlap`: answers that share less than this of their words differ; `variants`: copies of one prompt that are compared each."""
 
 KINDS = {
@@ -32,6 +32,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
+_LABELLED = re.compile(r"\s*[*_#]*[A-Z][\w /-]{1,30}:")
 _NUMBER = re.compile(
     r"(?<![\w.,/-])(\d+(?:[.,]\d+)?)(?:\s*(?:-|–|to)\s*\d+(?:[.,]\d+)?)?\s*"
     r"(mg/kg|mmol/l|mg/dl|g/l|mcg|µg|μg|mg|kg|ml|mmhg|mmol|iu|units?|tablets?|puffs?|drops?|hours?|hrs?|h|days?|weeks?|months?|years?"
@@ -42,6 +43,7 @@ _NEGATION = _words(
     "no not never none without cannot nor neither avoid contraindicated stop don't doesn't didn't isn't aren't can't won't shouldn't "
     "mustn't don’t doesn’t didn’t isn’t aren’t can’t won’t shouldn’t mustn’t unsafe discontinue withhold"
 )
+_YES, _NO = _words("yes yeah certainly definitely"), _words("no not never don't don’t nothing neither")
 _FILLER = _words(
     "a an the of to in on at for and or is are was were be been it its this that these those with by from as i you he she they we "
     "my your his her their our do does did can could should would may might will have has had what how which who if"
@@ -65,6 +67,15 @@ class Text:
     @cached_property
     def negations(self) -> int:
         return sum(word in _NEGATION for word in _WORD.findall(self.text.casefold()))
+
+    @cached_property
+    def opening(self) -> str:
+        """ "yes" or "no" when the text, or its second line after a "Label: value", begins so; else ""."""
+        lines = [line for line in self.text.split("\n") if line.strip()][:2]
+        if len(lines) == 2 and _LABELLED.match(lines[0]):
+            lines = lines[1:]
+        word = _WORD.search(lines[0].casefold()) if lines else None
+        return "" if word is None else "yes" if word[0] in _YES else "no" if word[0] in _NO else ""
 
     @cached_property
     def numbers(self) -> frozenset[str]:
@@ -100,7 +111,7 @@ def overlap(left: frozenset, right: frozenset) -> float:
     return len(left & right) / least if least else 1.0
 
 
-def differences(left: Text, right: Text, least_overlap: float = 0.15) -> Iterator[tuple[str, str]]:
+def differences(left: Text, right: Text, least_overlap: float = 0.5) -> Iterator[tuple[str, str]]:
     """(kind, reason) for each way in which two answers to the same question contradict each other."""
     clashes = []
     for unit in sorted(left.doses.keys() & right.doses.keys()):
@@ -113,6 +124,8 @@ def differences(left: Text, right: Text, least_overlap: float = 0.15) -> Iterato
     short = max(len(left.words), len(right.words)) <= 2  # "Yes." against "No."
     if shared >= 0.6 and (short or (left.words and right.words)) and (left.negations == 0) != (right.negations == 0):
         yield "negation", KINDS["negation"]
+    elif {left.opening, right.opening} == {"yes", "no"}:
+        yield "negation", "one answer begins with yes, the other with no"
     if shared < least_overlap and min(len(left.words), len(right.words)) >= 2:
         yield "answer", f"{KINDS['answer']}: {shared:.0%} of the shorter"
 

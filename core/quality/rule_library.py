@@ -192,7 +192,9 @@ def _rule(feature: Feature, category: str, share: float, records: Records, follo
     if what == "first":
         values = _values(records, detail, followers)
         title = f"The first line is “{detail}: {' | '.join(values) if values else '…'}”"
-        return rule(title, "first_label", {"label": detail} | ({"values": values} if values else {}))
+        params = {"label": detail, "values": values, "space": True}
+        spaced = np.mean([f"{detail}: " in records.texts("response")[row][: 2 * len(detail) + 20] for row in followers])
+        return rule(title, "first_label", {k: v for k, v in params.items() if v and (k != "space" or spaced >= 0.9)})
     if what == "section":
         return rule(f"The response has a section “{detail}”", "section", {"label": detail})
     if what == "reasoning":
@@ -230,13 +232,13 @@ def _values(records: Records, label: str, followers: np.ndarray) -> list[str]:
 
 
 def _length_band(records: Records, category: str, rows: np.ndarray) -> list[Rule]:
-    """Five robust standard deviations of the log length around its median: only what is far out."""
+    """Five robust standard deviations of the log length around its median, and a factor of 4 at the least: only what is far out."""
     length = np.array([len(records.texts("response")[row]) for row in rows])
     log = np.log(length[length > 0])
     if len(log) < 20:
         return []
     middle = np.median(log)
-    spread = 5 * max(0.15, 1.4826 * float(np.median(np.abs(log - middle))))
+    spread = max(np.log(4), 5 * 1.4826 * float(np.median(np.abs(log - middle))))
     low, high = int(np.exp(middle - spread)), int(np.ceil(np.exp(middle + spread)))
     where = "" if category == "all" else f" ({category})"
     title = f"The response has {low:,} to {high:,} characters{where}"

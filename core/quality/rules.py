@@ -208,20 +208,22 @@ def _section(records: Records, params: dict) -> Iterator[Found]:
 
 
 def _first_label(records: Records, params: dict) -> Iterator[Found]:
-    """The first line reads "Label: value", and the value is one of `values` when given."""
+    """The first line reads "Label: value", and the value is one of `values`, with a `space` before it, when given."""
     label, values = params["label"], params.get("values")
-    pattern = re.compile(rf"\s*[*_#]{{0,3}}[ \t]*{re.escape(label)}[*_]{{0,3}}:[*_]{{0,3}}[ \t]*([^\n]*)")
+    pattern = re.compile(rf"\s*[*_#]{{0,3}}[ \t]*{re.escape(label)}[*_]{{0,3}}:[*_]{{0,3}}([ \t]*)([^\n]*)")
     folded = {value.casefold(): value for value in values or ()}
     for row, text in enumerate(records.texts("response")):
         hit = pattern.match(text)
         if hit is None:
             yield Found(row, f"the first line is not “{label}: …”")
+        elif params.get("space") and not hit[1] and hit[2]:
+            yield Found(row, f"there is no space after “{label}:”")
         elif values:
-            value = hit[1].strip().rstrip(".").strip("*_ ")
+            value = hit[2].strip().rstrip(".").strip("*_ ")
             if value not in values:
                 meant = folded.get(value.casefold())
                 expected = f"write it “{meant}”" if meant else f"expected {' | '.join(values)}"
-                yield Found(row, f"“{label}” has the value “{value[:40]}”; {expected}", "response", hit.start(1))
+                yield Found(row, f"“{label}” has the value “{value[:40]}”; {expected}", "response", hit.start(2))
 
 
 def parse_json(text: str) -> Any:
@@ -395,7 +397,7 @@ KINDS: dict[str, Kind] = {
     "matches": Kind(_matches, ("column", "pattern", "message"), "The text must match a pattern"),
     "forbids": Kind(_forbids, ("column", "pattern", "message"), "The text must not match a pattern"),
     "section": Kind(_section, ("column", "label"), "A section must be there"),
-    "first_label": Kind(_first_label, ("label", "values"), "The first line must be “Label: value”"),
+    "first_label": Kind(_first_label, ("label", "values", "space"), "The first line must be “Label: value”"),
     "json": Kind(_json, ("required", "types"), "The response must be JSON"),
     "stray_space": Kind(_stray_space, ("columns",), "No white space at the ends"),
     "length": Kind(_length, ("column", "low", "high"), "The length must be in a band"),

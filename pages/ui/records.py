@@ -1,0 +1,91 @@
+"""Records for the screen: reading a few of them quickly, and showing one in full, every text literal."""
+
+import numpy as np
+import streamlit as st
+
+from core.dataset.columns import FIELD_PREFIX
+from core.dataset.selected import Selected
+from core.workspace import Dataset
+from pages.ui.reviewer.record import COLUMNS, shown
+from pages.ui.safe import literal, short, visible
+
+LONG = 6_000  # characters of one text shown before "show all"
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _positions(folder: str, digest: str, _data: Dataset) -> tuple[tuple[str, ...], dict[str, int]]:
+    ids = tuple(_data.ids())
+    return ids, {record_id: position for position, record_id in enumerate(ids)}
+
+
+def ids_of(data: Dataset) -> tuple[str, ...]:
+    """Record ids in file order, read once a dataset."""
+    return _positions(str(data.path), data.digest, data)[0]
+
+
+def positions(data: Dataset) -> dict[str, int]:
+    """{record_id: row} of a dataset, made once. Rows are for arrays of the same dataset only; ids are the identity."""
+    return _positions(str(data.path), data.digest, data)[1]
+
+
+def rows_of(data: Dataset, ids: list[str] | tuple[str, ...], columns: tuple[str, ...] = COLUMNS) -> list[dict]:
+    """Rows of the records with these ids, in this order; ids that the dataset lacks are left out."""
+    at = positions(data)
+    known = [i for i in ids if i in at]
+    wanted = [c for c in dict.fromkeys(("record_id", *columns)) if c in data.columns]
+    return list(Selected(data, np.array([at[i] for i in known], np.int64)).rows(wanted)) if known else []
+
+
+def table_of(
+    data: Dataset, ids: list[str] | tuple[str, ...], extra: dict[str, list] | None = None, limit: int = 200
+) -> None:
+    """A table of records to skim, cut at `limit` rows and said so. Cells of st.dataframe show text literally."""
+    rows = rows_of(data, ids[:limit], ("category", "prompt", "response"))
+    frame = {
+        **{name: values[: len(rows)] for name, values in (extra or {}).items()},
+        "category": [short(r.get("category") or "", 40) for r in rows],
+        "prompt": [short(r.get("prompt") or "", 160) for r in rows],
+        "response": [short(r.get("response") or "", 160) for r in rows],
+    }
+    st.dataframe(frame, hide_index=True, width="stretch")
+    if len(ids) > limit:
+        st.caption(f"The first {limit:,} of {len(ids):,}.")
+
+
+def show(data: Dataset, record_id: str, facts: dict[str, object] | None = None, key: str = "record") -> None:
+    """One record in full: what is known of it, its turns, the reasoning apart, and every further field of the source."""
+    found = rows_of(data, [record_id], (*COLUMNS, *[c for c in data.columns if c.startswith(FIELD_PREFIX)]))
+    if not found:
+        st.info("This record is not in the data that is open now.")
+        return
+    row, record = found[0], shown(found[0])
+    told = [*record["facts"], *[(k, v) for k, v in (facts or {}).items() if v not in (None, "")]]
+    st.caption(" · ".join(f"{literal(k)} **{literal(v, 80)}**" for k, v in told) + f" · `{literal(record_id)}`")
+    for number, turn in enumerate(record["turns"]):
+        title = turn.get("label") or turn["role"]
+        if turn.get("folded"):
+            with st.expander(f"{turn['role']} · {literal(title)}"):
+                text(turn["text"], f"{key}.{number}")
+            continue
+        st.markdown(f"**{literal(turn['role'])}**")
+        if turn.get("reasoning"):
+            with st.expander("reasoning", expanded=False):
+                text(turn["reasoning"], f"{key}.{number}.reasoning")
+        text(turn["text"], f"{key}.{number}")
+    further = {n.removeprefix(FIELD_PREFIX): v for n, v in row.items() if n.startswith(FIELD_PREFIX) and v}
+    if further:
+        with st.expander(f"{len(further)} further fields"):
+            st.dataframe(
+                {"field": [short(k) for k in further], "value": [short(v, 500) for v in further.values()]},
+                hide_index=True,
+            )
+
+
+def text(value: str, key: str) -> None:
+    """A text as it stands, its hidden characters marked; a long one is cut until the reader asks for all of it."""
+    whole = "\n".join(visible(line) for line in value.split("\n"))
+    if len(whole) > LONG and not st.session_state.get(f"{key}.all"):
+        st.text(whole[:LONG] + " …")
+        st.button(f"Show all {len(whole):,} characters", key=f"{key}.all")
+    else:
+        st.text(whole or "(empty)")
