@@ -95,12 +95,12 @@ def run(inputs: Inputs) -> Output:
     elif model == lexical.MODEL:
         inputs.progress(0, 1, "Comparing words")
         space = _lexical_space(inputs, dataset.role, texts)
-        vectors = space.transform(texts) if texts else np.zeros((0, len(space.components)), np.float32)
+        vectors = space.transform(texts) if texts else np.zeros((0, len(space.components) + lexical.SKETCH), np.float32)
         array = _target(inputs, vectors.shape)
         array[:] = vectors
         empty = ~array.any(1)
         space.save(inputs.files)
-        info |= {"kind": "lexical", "revision": "lexical-1", "limit": None}
+        info |= {"kind": "lexical", "revision": "lexical-2", "limit": None}
         warnings.append(lexical.NOTE)
         if FALLBACK:
             info["warning"] = (

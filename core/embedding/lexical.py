@@ -11,6 +11,7 @@ from core.embedding.words import features
 
 MODEL = "lexical"
 DIMENSION = 256
+SKETCH = 128  # dimensions that hold what the axes leave out
 VOCABULARY = 30_000
 NOTE = "Lexical vectors (TF-IDF and SVD): they compare words, not meanings."
 
@@ -24,15 +25,35 @@ class Lexical:
     components: np.ndarray  # (d, V) float32
 
     def transform(self, texts: Sequence[str]) -> np.ndarray:
-        """(n, d) float32 unit rows; a text without a known word has a zero row."""
-        weighted = self._weights(texts)
-        return _unit(np.asarray(weighted @ self.components.T, np.float32))
+        """(n, d + 128) float32 unit rows; a text without a word has a zero row.
 
-    def _weights(self, texts: Sequence[str]):
-        from sklearn.feature_extraction.text import CountVectorizer
+        The axes alone would call a text of unknown words similar to whatever shares its few known ones. So what they leave out,
+        unknown words included, is kept as a count sketch (Charikar et al. 2002): cosines stay near those of the full TF-IDF.
+        """
+        from scipy.sparse import hstack
+        from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 
+        known = set(self.vocabulary)
         counts = CountVectorizer(analyzer=features, vocabulary=self.vocabulary, dtype=np.float32).transform(texts)
-        return _tfidf(counts, self.idf)
+
+        def rare(text: str) -> list[str]:
+            return [f for f in features(text) if f not in known]
+
+        def sketch(analyzer) -> HashingVectorizer:
+            return HashingVectorizer(analyzer=analyzer, n_features=SKETCH, norm=None, dtype=np.float32)
+
+        unknown = sketch(rare).transform(texts)
+        weighted = _tfidf(hstack([counts, unknown]).tocsr(), np.concatenate([self.idf, np.full(SKETCH, self.rarest)]))
+        inside, outside = weighted[:, : len(self.idf)], weighted[:, len(self.idf) :]
+        placed = np.asarray(inside @ self.components.T, np.float32)
+        buckets = sketch(lambda feature: [feature]).transform(self.vocabulary)
+        left = np.asarray((inside @ buckets).toarray() - placed @ (buckets.T @ self.components.T).T + outside.toarray())
+        return _unit(np.hstack([placed, left]).astype(np.float32))
+
+    @property
+    def rarest(self) -> float:
+        """Weight of a feature that the vocabulary lacks: that of its rarest."""
+        return float(self.idf.max(initial=1))
 
     def save(self, folder: Path) -> None:
         (folder / "lexical.json").write_text(json.dumps(self.vocabulary, ensure_ascii=False), "utf-8")
@@ -73,7 +94,8 @@ def _tfidf(counts, idf: np.ndarray):
     from scipy.sparse import diags_array
 
     weighted = counts.tocsr(copy=True).astype(np.float32)
-    weighted.data = 1 + np.log(weighted.data)
+    # Signs stand only in sketched columns; counts are damped alike on both sides.
+    weighted.data = np.sign(weighted.data) * (1 + np.log(np.maximum(np.abs(weighted.data), 1)))
     weighted = (weighted @ diags_array(idf)).tocsr()
     norms = np.sqrt(np.asarray(weighted.multiply(weighted).sum(1)).ravel())
     scale = np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)

@@ -16,6 +16,7 @@ from core.workspace import Dataset, Result
 
 SEARCHED = ("prompt", "response", "reasoning", "system")
 BLOCK = 65_536
+SHARED_WORDS = 0.05  # lexical vectors below this share no word: their similarity is chance
 
 
 def by_meaning(embed: Result, query: str, limit: int = 50) -> pa.Table:
@@ -108,8 +109,8 @@ def _nearest(embed: Result, vector: np.ndarray, limit: int, leave_out: int | Non
         score[leave_out] = -np.inf
     empty = embed.table(["empty"]).column(0).to_numpy(zero_copy_only=False).astype(bool)
     score[empty] = -np.inf
-    if not vector.any():
-        score[:] = -np.inf
+    if embed.info["kind"] == "lexical":
+        score[score < SHARED_WORDS] = -np.inf
     rows = np.argsort(-score, kind="stable") if limit >= len(score) else _top(score, limit)
     rows = rows[np.isfinite(score[rows])]
     return _hits(embed, rows, score[rows])
