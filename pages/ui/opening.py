@@ -16,6 +16,8 @@ SAMPLE_FILES = {"production": "production.jsonl", "validation": "validation.json
 def fill(data: str) -> None:
     """Give an empty workspace its data: the sample set, or the file the app was started with; then start the analysis."""
     workspace = state.workspace()
+    if not data and state.current_name() != "sample":
+        return
     if state.current_name() != state.started_with() or workspace.dataset() or jobs.latest(workspace):
         return
     try:

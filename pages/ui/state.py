@@ -35,9 +35,9 @@ def current_name() -> str:
 
 
 def started_with() -> str:
-    """The workspace that `make app` opens: "sample", or one named after the file in DATA."""
+    """The workspace that the app opens: QUADRANT_OPEN, else one named after the file in QUADRANT_DATA, else "sample"."""
     data = os.environ.get("QUADRANT_DATA", "")
-    return name_for(Path(data)) if data else "sample"
+    return safe_name(os.environ.get("QUADRANT_OPEN", "")) or (name_for(Path(data)) if data else "sample")
 
 
 def name_for(path: Path) -> str:

@@ -1,0 +1,27 @@
+"""Every page starts in every state of a workspace: nothing imported, imported, all steps done."""
+
+import pytest
+
+PAGES = (
+    "overview", "data", "coverage", "distribution", "quadrant", "export", "audit", "agreement", "duplicates", "formatting", "labels",
+)  # fmt: skip
+
+
+def check(at) -> None:
+    assert not at.exception, at.exception[0].value
+    assert at.title, "a page says what it is"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_of_a_finished_workspace(home, start, page):
+    check(start(page))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_of_an_empty_workspace(empty, start, page):
+    check(start(page))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_of_imported_data_without_results(imported, start, page):
+    check(start(page))
