@@ -62,11 +62,15 @@ def pick(
     budget: str | int,
     seed: int = 0,
     difficulty: str | None = None,
+    frame: Frame | None = None,
     **params,
 ) -> Selection:
-    """Pick a budget of the training records. Errors: InputError (strategy, budget), MissingInput (a score not computed yet)."""
+    """Pick a budget of the training records. Errors: InputError (strategy, budget), MissingInput (a score not computed yet).
+
+    `frame`: what `selection_frame` gave for this difficulty, when the caller has it already.
+    """
     data = workspace.need("training")
-    frame = selection_frame(workspace, data, difficulty)
+    frame = frame or selection_frame(workspace, data, difficulty)
     needs = STRATEGIES[strategy].needs if strategy in STRATEGIES else ()
     if "influence" in needs and frame.influence is None:
         raise MissingInput(f"Strategy {strategy} needs influence. Run `influence` first.")

@@ -140,6 +140,31 @@ def category_bars(
 _FLAGS = {"over": "▲ over", "under": "▼ under", "missing": "○ missing", "unasked": "▲ not in production"}
 
 
+def shares(
+    names: Sequence[str], series: Mapping[str, Sequence[float]], colours: Sequence[str] = (), most: int = 24
+) -> go.Figure:
+    """Shares (0..1) of a few series side by side, one row a category, in the order given; beyond `most` rows the rest is summed."""
+    if len(names) > most:
+        rest = len(names) - most + 1
+        names = [*names[: most - 1], f"{rest} more"]
+        series = {k: [*v[: most - 1], math.fsum(v[most - 1 :])] for k, v in series.items()}
+    figure = _figure(_rows(len(names), 14 + 9 * len(series)), barmode="group", bargap=0.3)
+    full = [plain(name, 200) for name in names]
+    for number, (label, values) in enumerate(reversed(series.items())):
+        figure.add_bar(
+            y=list(range(len(names))),
+            x=list(values),
+            orientation="h",
+            name=plain(label),
+            marker_color=(list(colours) or list(DEFAULT.categories))[len(series) - 1 - number],
+            customdata=full,
+            hovertemplate="%{customdata}<br>" + plain(label) + " %{x:.1%}<extra></extra>",
+        )
+    figure.update_layout(legend={"traceorder": "reversed"})
+    figure.update_xaxes(tickformat=".0%", rangemode="tozero")
+    return _names(figure, names)
+
+
 def contributions(
     names: Sequence[str], values: Sequence[float], colours: Colours = DEFAULT, most: int = 20
 ) -> go.Figure:

@@ -23,7 +23,7 @@ class Axes:
     """Axes instead of a free map: both scales stretch to the frame, with ticks and titles.
 
     `quadrants`: names of (low x, low y), (high x, low y), (low x, high y), (high x, high y), drawn with live counts of the drawn
-    points while there are cuts; x is high where x >= cut. `range`: (x0, x1, y0, y1) shown at first (heavy tails: percentiles of the
+    points (of the first layer) while there are cuts; x is high where x >= cut. `range`: (x0, x1, y0, y1) shown at first (heavy tails: percentiles of the
     data; the legend's foot counts what lies outside); by default all points.
     """
 

@@ -260,7 +260,7 @@ class ScatterDrawing extends ScatterState {
     g.restore();
   }
 
-  /** Places the two handles, and names and counts the quadrants (drawn points only). */
+  /** Places the two handles, and names and counts the quadrants (drawn points of the first layer). */
   drawCuts(g) {
     const { cutX, cutY } = this.el, a = this.area, cuts = this.cuts;
     cutX.hidden = cutY.hidden = !cuts;
@@ -302,7 +302,7 @@ class ScatterDrawing extends ScatterState {
     const key = [cx, cy, this.applied.xy, this.applied.visible, this.applied.colour, [...this.off], this.layersOn].join();
     if (key === this.quadrantKey) return this.quadrantCounts;
     const shown = this.shownTest(), { xs, ys } = this;
-    for (let i = 0; i < xs.length; i++) if (shown(i)) counts[(xs[i] >= cx ? 1 : 0) + (ys[i] >= cy ? 2 : 0)] += 1;
+    for (let i = 0; i < xs.length; i++) if (shown(i) && !(this.layer && this.layer[i])) counts[(xs[i] >= cx ? 1 : 0) + (ys[i] >= cy ? 2 : 0)] += 1;
     this.quadrantKey = key;
     return (this.quadrantCounts = counts);
   }
