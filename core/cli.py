@@ -24,6 +24,8 @@ JobId = Annotated[str | None, typer.Option("--job", hidden=True)]
 Role = Annotated[str, typer.Option(help="training, production, validation or gold.")]
 Schema = Annotated[str, typer.Option(help="auto, or one of the recognised schemas.")]
 Fields = Annotated[list[str] | None, typer.Option("--field", help="Map by hand, e.g. --field response=answer.")]
+Mapped = Annotated[str | None, typer.Option("--mapping", hidden=True)]  # a whole mapping as JSON, from the app
+Named = Annotated[str | None, typer.Option("--name", hidden=True)]  # of an upload, whose file has a name of ours
 Params = Annotated[list[str] | None, typer.Option("--set", help="A step's parameter, e.g. --set influence.space=lora.")]
 HERE = Path("workspace")
 
@@ -33,20 +35,21 @@ def say(as_json: bool, facts: Any, text: str) -> None:
 
 
 def bring_in(
-    workspace: Workspace, file: Path, role: str, schema: str, fields: list[str] | None, reporter: Reporter, index: int
-) -> Dataset:
-    """Import a file in a role, its mapping recognised and then corrected by `fields`."""
+    workspace: Workspace, file: Path, role: str, schema: str, fields: list[str] | None, reporter: Reporter, index: int,
+    mapping: str | None = None, name: str | None = None,
+) -> Dataset:  # fmt: skip
+    """Import a file in a role, its mapping recognised and then corrected by `fields`, or given whole."""
     from core.dataset.importing import import_file
     from core.dataset.mapping import edited
     from core.dataset.preview import preview
 
-    mapping = None
+    mapping = json.loads(mapping) if mapping else None
     if fields:
         seen = preview(file, rows=1, role=role, schema=schema)
         mapping = edited(seen.mapping, fields)
     report = reporter.progress(index)
     return workspace.add(
-        role, file.name, lambda folder: import_file(file, folder, role, mapping, report, schema)
+        role, name or file.name, lambda folder: import_file(file, folder, role, mapping, report, schema)
     )  # fmt: skip
 
 
@@ -86,22 +89,23 @@ def import_line(data: Dataset) -> str:
 def import_command(
     file: Path, workspace: Where = HERE, role: Role = "training", schema: Schema = "auto", field: Fields = None,
     unit: Annotated[str | None, typer.Option(help="percent or fraction, for a file of category shares.")] = None,
-    job: JobId = None, json_: Json = False,
+    mapping: Mapped = None, name: Named = None, job: JobId = None, json_: Json = False,
 ) -> None:  # fmt: skip
     """Import a file in a role: JSONL, JSON, CSV, TSV, Parquet or Excel, each also .gz; production also as category shares."""
     from core.dataset.preview import preview
     from core.dataset.shares import read_shares
 
     space = open_workspace(workspace)
-    if role == "production" and not field and schema == "auto" and preview(file, rows=5, role=role).kind == "shares":
+    untold = not field and not mapping and schema == "auto"
+    if role == "production" and untold and preview(file, rows=5, role=role).kind == "shares":
         shares = read_shares(file, unit)
         space.set_shares(shares)
         say(json_, {"shares": shares}, f"{len(shares)} production shares taken from {file.name}")
         return
-    reporter = Reporter(space, job, f"Import {file.name}", None)
-    reporter.add([("import", f"Import {file.name}")])
+    reporter = Reporter(space, job, f"Import {name or file.name}", None)
+    reporter.add([("import", f"Import {name or file.name}")])
     reporter.set(0, state="running")
-    data = bring_in(space, file, role, schema, field, reporter, 0)
+    data = bring_in(space, file, role, schema, field, reporter, 0, mapping, name)
     reporter.set(0, state="done", done=1, total=1, message=import_line(data))
     reporter.state("done")
     facts = {"role": role, "records": data.count, "digest": data.digest, "mapping": data.mapping, "report": data.report}
@@ -135,30 +139,31 @@ def run(
 
 @app.command()
 def analyze(
-    file: Path, workspace: Where = HERE, schema: Schema = "auto", field: Fields = None, set_: Params = None,
-    job: JobId = None, json_: Json = False,
+    file: Path, workspace: Where = HERE, role: Role = "training", schema: Schema = "auto", field: Fields = None,
+    set_: Params = None, mapping: Mapped = None, name: Named = None, job: JobId = None, json_: Json = False,
 ) -> None:  # fmt: skip
     """Import a file, run every step that needs no further input, and print the scorecard."""
     from core.summary import metrics
 
     space = open_workspace(workspace)
     keep_params(space, set_)
-    reporter = Reporter(space, job, f"Analyse {file.name}", None if json_ else stderr)
-    reporter.add([("import", f"Import {file.name}")])
+    title = name or file.name
+    reporter = Reporter(space, job, f"Analyse {title}", None if json_ else stderr)
+    reporter.add([("import", f"Import {title}")])
     reporter.set(0, state="running")
-    data = bring_in(space, file, "training", schema, field, reporter, 0)
+    data = bring_in(space, file, role, schema, field, reporter, 0, mapping, name)
     reporter.set(0, state="done", done=1, total=1, message=import_line(data))
     outcome = run_steps(space, analysis(space)[0], None, reporter, keep_going=True)
     failed = {k: v for k, v in outcome.items() if v.startswith("failed")}
     error = "; ".join(f"{STEPS[k].title}: {v.removeprefix('failed: ')}" for k, v in failed.items())
     reporter.state("failed" if failed else "done", error)
-    card = metrics(space, data)
+    card = metrics(space) if space.dataset() else []
     facts = {"import": data.report, "steps": outcome, "scorecard": [m.to_json() for m in card]}
     say(json_, facts, card_text(card))
 
 
 def card_text(card: list) -> str:
-    width = max(len(m.title) for m in card)
+    width = max((len(m.title) for m in card), default=0)
     rows = [f"{m.verdict:8} {m.title:{width}}  {m.shown()}  (target {m.shown_target()})  {m.note}" for m in card]
     return "\n".join(rows)
 

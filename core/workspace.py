@@ -237,6 +237,16 @@ class Workspace:
         self._save(state)
         return _load_dataset(final)
 
+    def use(self, version: Dataset) -> None:
+        """Make a dataset that was imported before the current one of its role again."""
+        state = self._state()
+        if version.path.name not in {e["name"] for e in state["history"]}:
+            raise MissingInput(f"This workspace never imported {version.name}. Import the file again.")
+        if version.role == "production":
+            state.pop("shares", None)
+        state["current"][version.role] = version.path.name
+        self._save(state)
+
     def drop(self, role: str) -> None:
         """Stop using the dataset of a role; its files stay until `gc`."""
         state = self._state()

@@ -250,6 +250,15 @@ def column_counts(
 
     Records without a value are not counted; `unlabelled` says how many they are.
     """
+    left, right, order = column_labels(training, production, column)
+    counted = [_counted(side, order) if side is not None else None for side in (left, right)]
+    return counted[0], counted[1], order
+
+
+def column_labels(
+    training: Dataset, production: Dataset | None, column: str
+) -> tuple[pa.ChunkedArray, pa.ChunkedArray | None, list[str] | None]:
+    """The value, or band of numbers, that each record counts under, null where it has none; and the order of the bands (else None)."""
     left = _values(training, column)
     right = _values(production, column) if production is not None else None
     if not pa.types.is_string(left.type) or (right is not None and not pa.types.is_string(right.type)):
@@ -259,7 +268,7 @@ def column_counts(
         other = _as_numbers(right) if right is not None else None
         if right is None or other is not None:
             return _banded(numbers, other)
-    return _counted(left), _counted(right) if right is not None else None, None
+    return left, right, None
 
 
 def unlabelled(dataset: Dataset, column: str) -> int:
@@ -295,9 +304,9 @@ def _values(dataset: Dataset, column: str) -> pa.ChunkedArray:
     return dataset.column(column)
 
 
-def _counted(values: pa.ChunkedArray) -> dict[str, int]:
-    found = pc.value_counts(values.drop_null().combine_chunks())
-    return {entry["values"]: entry["counts"] for entry in found.to_pylist()}
+def _counted(values: pa.ChunkedArray, order: Sequence[str] | None = None) -> dict[str, int]:
+    found = {e["values"]: e["counts"] for e in pc.value_counts(values.drop_null().combine_chunks()).to_pylist()}
+    return found if order is None else {name: found.get(name, 0) for name in order}
 
 
 def _as_numbers(values: pa.ChunkedArray) -> pa.ChunkedArray | None:
@@ -310,29 +319,35 @@ def _as_numbers(values: pa.ChunkedArray) -> pa.ChunkedArray | None:
 
 def _banded(
     training: pa.ChunkedArray, production: pa.ChunkedArray | None, bands: int = 5
-) -> tuple[dict[str, int], dict[str, int] | None, list[str]]:
-    """Counts in bands of about equally many records of both sides; few distinct numbers stay as they are."""
+) -> tuple[pa.ChunkedArray, pa.ChunkedArray | None, list[str]]:
+    """Bands of about equally many records of both sides; few distinct numbers stay as they are."""
     sides = [
-        np.asarray(side.drop_null().cast(pa.float64()), dtype=np.float64)
+        np.asarray(side.cast(pa.float64()).fill_null(np.nan), dtype=np.float64)
         for side in (training, production)
         if side is not None
     ]
-    pooled = np.unique(np.concatenate(sides))
-    if len(pooled) <= 2 * bands:
-        order = [f"{value:g}" for value in pooled]
-        index = [np.searchsorted(pooled, side) for side in sides]
+    present = [side[~np.isnan(side)] for side in sides]
+    pooled = np.unique(np.concatenate(present))
+    if not len(pooled):
+        order, edges, side_of = ["none"], pooled, "left"
+    elif len(pooled) <= 2 * bands:
+        order, edges, side_of = [f"{value:g}" for value in pooled], pooled, "left"
     else:
         edges = np.unique(
-            np.quantile(np.concatenate(sides), np.linspace(0, 1, bands + 1)[1:-1]).round(0 if pooled[-1] > 20 else 2)
+            np.quantile(np.concatenate(present), np.linspace(0, 1, bands + 1)[1:-1]).round(0 if pooled[-1] > 20 else 2)
         )
-        index = [np.searchsorted(edges, side, side="right") for side in sides]
+        side_of = "right"
         order = [
             f"under {edges[0]:g}",
             *(f"{a:g} to {b:g}" for a, b in zip(edges, edges[1:], strict=False)),
             f"{edges[-1]:g} and over",
         ]
-    counted = [dict(zip(order, np.bincount(i, minlength=len(order)).tolist(), strict=True)) for i in index]
-    return counted[0], counted[1] if production is not None else None, order
+    names = pa.array(order, pa.string())
+    labels = [
+        pa.chunked_array([names.take(pa.array(np.searchsorted(edges, side, side=side_of), mask=np.isnan(side)))])
+        for side in sides
+    ]
+    return labels[0], labels[1] if production is not None else None, order
 
 
 # -- the step ----------------------------------------------------------------------------------------------------------
