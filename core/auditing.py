@@ -2,7 +2,7 @@
 
 from core.decisions import kept_ids, open_reviews
 from core.errors import InputError
-from core.review.samples import Sample, add_sample, sample_records
+from core.review.samples import Sample, add_sample, sample_records, samples
 from core.review.sampling import draw_random, draw_stratified
 from core.review.subsets import subset_ids
 from core.workspace import Workspace
@@ -45,3 +45,14 @@ def draw_audit(
         role="training", dataset_digest=data.digest, by=by or "someone",
     )  # fmt: skip
     return sample, [r.record_id for r in sample_records(store, sample.id)]
+
+
+def gold_sample(workspace: Workspace, by: str = "") -> Sample:
+    """The sample that holds every gold record, in shuffled order; drawn once for each version of the gold set."""
+    data = workspace.need("gold")
+    store = open_reviews(workspace)
+    for known in samples(store):
+        if known.role == "gold" and known.dataset_digest == data.digest:
+            return known
+    draw = draw_random(data.ids(), data.count, 7)
+    return add_sample(store, draw, name="Gold records", role="gold", dataset_digest=data.digest, by=by or "someone")

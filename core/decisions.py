@@ -1,14 +1,15 @@
 """The human decisions of a workspace: where they are kept, and what they say of the records of today."""
 
 import os
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from core.review.acceptance import Summary, summarise
+from core.review.acceptance import Summary, plan_accept, summarise
 from core.review.ledger import removed_ids
-from core.review.samples import Sample, samples
+from core.review.samples import Sample, equal_chances, samples
 from core.review.schema import FILE_NAME, Store, open_store
-from core.review.verdicts import current_verdicts, outcomes
+from core.review.verdicts import Standing, current_verdicts, outcomes
 from core.workspace import Dataset, Workspace
 
 __all__ = ["audit_summary", "kept_ids", "latest_sample", "open_reviews", "verdict_by_record"]
@@ -42,11 +43,19 @@ def latest_sample(store: Store, data: Dataset) -> Sample | None:
     return next((s for s in own_samples(store, data) if s.dataset_digest == data.digest), None)
 
 
-def audit_summary(store: Store, sample: Sample) -> Summary:
-    """What the standing verdicts of a sample say; several reviewers of one record count once, as disputed if they differ."""
-    found = outcomes(current_verdicts(store, sample.id))
-    simple = sample.method in ("random", "census")
-    return summarise(found, sample.size, population=sample.population, equal_chances=simple)
+def audit_summary(store: Store, sample: Sample, standings: Sequence[Standing] | None = None) -> Summary:
+    """What the standing verdicts of a sample say; several reviewers of one record count once, as disputed if they differ.
+
+    The plan is the practice's share, 3 of 50, at this sample's size. `standings` narrows it to some verdicts, of one reviewer say.
+    """
+    found = outcomes(current_verdicts(store, sample.id) if standings is None else standings)
+    return summarise(
+        found,
+        sample.size,
+        accept=plan_accept(sample.size),
+        population=sample.population,
+        equal_chances=equal_chances(sample),
+    )
 
 
 def verdict_by_record(store: Store) -> dict[str, str]:

@@ -35,8 +35,8 @@ STEPS: dict[str, Step] = {
     ),
     "embed": Step(EMBED, 1, "Embed the records"),
     "preview": Step("core.embedding.layout:preview", 1, "Draw a first map (PCA)", needs=("embed",)),
-    "embed:production": Step(EMBED, 1, "Embed production", ("production",)),
-    "embed:validation": Step(EMBED, 1, "Embed the validation set", ("validation",)),
+    "embed:production": Step(EMBED, 1, "Embed production", ("production",), needs_if={"embed": ("model", "lexical")}),
+    "embed:validation": Step(EMBED, 1, "Embed the validation set", ("validation",), needs_if={"embed": ("model", "lexical")}),
     "neighbours": Step("core.embedding.neighbours:run", 1, "Find nearest neighbours", needs=("embed",)),
     "map": Step(
         "core.embedding.layout:run", 1, "Lay out the map (UMAP)", ("training", "production?"),

@@ -95,6 +95,7 @@ def load(
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    hush()
     place = folder or Path(name).expanduser()
     source = str(place) if place.is_dir() else name
     if not place.is_dir() and (not HUB_ID.fullmatch(name) or place.exists()):
@@ -148,6 +149,13 @@ def load(
     commit = getattr(module.config, "_commit_hash", None)
     label = weights_digest(place) if place.is_dir() else str(commit or revision or "unknown")
     return LanguageModel(module, tokenizer, name, label, device, dtype, positions(module.config))
+
+
+def hush() -> None:
+    """Keep the bars of transformers off the terminal: progress has its own channel."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
 
 
 def positions(config: Any) -> int:

@@ -15,7 +15,7 @@ from core.errors import InputError
 from core.influence import holdout
 from core.influence.encode import Encoder, Tokens, conversations, iterate, plan_batches
 from core.influence.losses import ResponseLoss, make_batch
-from core.influence.models import PROXY, LanguageModel, choose_device, weights_digest
+from core.influence.models import PROXY, LanguageModel, choose_device, hush, weights_digest
 from core.progress import Progress, part
 from core.workspace import Inputs, Output
 
@@ -158,7 +158,7 @@ def train(
     """Train in place with AdamW and a cosine on every token of the records, context included; returns what was done.
 
     The plan is `epochs` passes, at most `token_budget` tokens. Where the first steps show that `seconds` will not do, it is cut to
-    what will, once, and the facts say so; otherwise the same seed and threads give the same weights.
+    what will, and the facts say so; otherwise the same seed and threads give the same weights.
     """
     import torch
     from torch.nn.functional import cross_entropy
@@ -209,15 +209,11 @@ def train(
             seen += int((ids >= 0).sum())
             recent.append(float(loss.detach()))
             spent = time.monotonic() - started
-            if not stopped and spent > params["seconds"] * 0.2:
-                reach = int(seen * params["seconds"] / spent)
-                if reach < 0.95 * target:
-                    target = max(reach, seen + 1)
+            if spent > params["seconds"] * 0.2:
+                reach = max(int(seen * params["seconds"] / spent), seen)
+                if reach < 0.95 * target or spent > params["seconds"]:
+                    target = reach
                     stopped = f"cut from {planned:,} tokens to {target:,} to keep the limit of {params['seconds']} s"
-                else:
-                    stopped = " "
-            if spent > params["seconds"] * 1.3:
-                target, stopped = seen, f"stopped at {seen:,} of {planned:,} tokens after {spent:.0f} s"
             if seen * 8 // target > (len(curve) - 1) and seen < target:
                 look(float(np.mean(recent)))
                 recent = []
@@ -229,7 +225,6 @@ def train(
             )
     look(float(np.mean(recent)) if recent else None)
     model.eval().requires_grad_(False).to("cpu")
-    stopped = stopped.strip()
     trained = f"trained on {seen:,} tokens: {seen / per_epoch:.1f} passes over the {per_epoch:,} tokens of {len(tokens.ids):,} records"
     return {
         "trained": f"{trained}; {stopped}" if stopped else trained,
@@ -262,5 +257,6 @@ def _response_loss(model: LanguageModel, tokens: Tokens, most: int = 64) -> floa
 
 def save(model: "torch.nn.Module", tokenizer: Any, folder: Path) -> None:
     """Write the model as an ordinary transformers folder, weights in safetensors."""
+    hush()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -3,12 +3,14 @@
 k of n records have an issue; "the true rate" is the share of the whole set that would be found to have one if all were read.
 Acceptance sampling assumes that every record was equally likely to be drawn. Sources: Clopper & Pearson 1934; Wilson 1927;
 Brown, Cai & DasGupta 2001 (Jeffreys, whose limits are 0 at k = 0 and 1 at k = n); Schilling & Neubauer 2017 (plans).
+scipy.special has the same functions as scipy.stats and loads in a third of the time, which a page waits for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 from core.errors import InputError
 
@@ -16,6 +18,11 @@ LIMIT = 0.06
 """The rate the practice speaks of: more than 3 of 50 is a systemic problem."""
 PLAN_SIZE, PLAN_ACCEPT = 50, 3
 PLAN_SOURCE = "The practice: 50 random records; more than 3 with an issue (6 %) is a systemic problem."
+
+
+def plan_accept(size: int) -> int:
+    """The most issues a sample of this size may have: the plan's share, 3 of 50, in whole records."""
+    return size * PLAN_ACCEPT // PLAN_SIZE
 
 
 @dataclass(frozen=True)
@@ -33,11 +40,11 @@ def clopper_pearson(k: int, n: int, confidence: float = 0.95) -> Interval | None
     _check(k, n)
     if n == 0:
         return None
-    from scipy.stats import beta
+    from scipy.special import betaincinv
 
     tail = (1 - confidence) / 2
-    low = 0.0 if k == 0 else float(beta.ppf(tail, k, n - k + 1))
-    high = 1.0 if k == n else float(beta.ppf(1 - tail, k + 1, n - k))
+    low = 0.0 if k == 0 else float(betaincinv(k, n - k + 1, tail))
+    high = 1.0 if k == n else float(betaincinv(k + 1, n - k, 1 - tail))
     return Interval(low, high, "Clopper–Pearson", confidence)
 
 
@@ -46,9 +53,7 @@ def wilson(k: int, n: int, confidence: float = 0.95) -> Interval | None:
     _check(k, n)
     if n == 0:
         return None
-    from scipy.stats import norm
-
-    z = float(norm.ppf(1 - (1 - confidence) / 2))
+    z = NormalDist().inv_cdf(1 - (1 - confidence) / 2)
     p = k / n
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
@@ -60,11 +65,11 @@ def jeffreys(k: int, n: int, confidence: float = 0.95) -> Interval | None:
     _check(k, n)
     if n == 0:
         return None
-    from scipy.stats import beta
+    from scipy.special import betaincinv
 
     tail = (1 - confidence) / 2
-    low = 0.0 if k == 0 else float(beta.ppf(tail, k + 0.5, n - k + 0.5))
-    high = 1.0 if k == n else float(beta.ppf(1 - tail, k + 0.5, n - k + 0.5))
+    low = 0.0 if k == 0 else float(betaincinv(k + 0.5, n - k + 0.5, tail))
+    high = 1.0 if k == n else float(betaincinv(k + 0.5, n - k + 0.5, 1 - tail))
     return Interval(low, high, "Jeffreys", confidence)
 
 
@@ -73,17 +78,17 @@ def upper_bound(k: int, n: int, confidence: float = 0.95) -> float | None:
     _check(k, n)
     if n == 0:
         return None
-    from scipy.stats import beta
+    from scipy.special import betaincinv
 
-    return 1.0 if k == n else float(beta.ppf(confidence, k + 1, n - k))
+    return 1.0 if k == n else float(betaincinv(k + 1, n - k, confidence))
 
 
 def probability_above(k: int, n: int, rate: float = LIMIT) -> float:
     """P(true rate > rate) under the Jeffreys posterior Beta(k + 1/2, n - k + 1/2)."""
     _check(k, n)
-    from scipy.stats import beta
+    from scipy.special import betaincc
 
-    return float(beta.sf(rate, k + 0.5, n - k + 0.5))
+    return float(betaincc(k + 0.5, n - k + 0.5, rate))
 
 
 def pass_probability(rate: float, n: int = PLAN_SIZE, c: int = PLAN_ACCEPT, population: int | None = None) -> float:
@@ -91,10 +96,12 @@ def pass_probability(rate: float, n: int = PLAN_SIZE, c: int = PLAN_ACCEPT, popu
 
     Binomial; hypergeometric when the set's size is given (the number of bad records is then rounded to a whole one).
     """
-    from scipy.stats import binom, hypergeom
-
     if population is None:
-        return float(binom.cdf(c, n, rate))
+        from scipy.special import bdtr
+
+        return float(bdtr(min(c, n), n, rate))
+    from scipy.stats import hypergeom
+
     return float(hypergeom.cdf(c, population, round(population * rate), min(n, population)))
 
 
@@ -108,9 +115,9 @@ def operating_characteristic(
 
 def rate_at(probability: float, n: int = PLAN_SIZE, c: int = PLAN_ACCEPT) -> float:
     """The true rate at which the plan passes with this probability (binomial)."""
-    from scipy.stats import beta
+    from scipy.special import betaincinv
 
-    return float(beta.ppf(1 - probability, c + 1, n - c))
+    return float(betaincinv(c + 1, n - c, 1 - probability))
 
 
 def bad_in_population(k: int, n: int, population: int, confidence: float = 0.95) -> tuple[int, int] | None:
@@ -141,14 +148,14 @@ def certifying_size(k: int, rate: float, confidence: float = 0.95) -> int:
     """The fewest records to read so that k with an issue still shows a true rate of at most `rate`, at that confidence."""
     if not 0 < rate < 1:
         raise InputError(f"A rate of {rate} cannot be certified; it must lie between 0 and 1.")
-    from scipy.stats import binom
+    from scipy.special import bdtr
 
     low, high = k + 1, k + 2
-    while binom.cdf(k, high, rate) > 1 - confidence:
+    while bdtr(k, high, rate) > 1 - confidence:
         low, high = high, high * 2
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if binom.cdf(k, middle, rate) <= 1 - confidence else (middle + 1, high)
+        low, high = (low, middle) if bdtr(k, middle, rate) <= 1 - confidence else (middle + 1, high)
     return low
 
 
@@ -156,11 +163,11 @@ def exact_plan(good: float, bad: float, alpha: float = 0.05, beta: float = 0.10)
     """The smallest (n, c) that passes a set at rate `good` with at least 1 - alpha and one at `bad` with at most beta."""
     if not 0 <= good < bad < 1:
         raise InputError(f"A plan needs a good rate below the bad one, both in 0..1; it was given {good} and {bad}.")
-    from scipy.stats import binom
+    from scipy.special import bdtr
 
     for c in range(10_000):
         n = certifying_size(c, bad, 1 - beta)
-        if binom.cdf(c, n, good) >= 1 - alpha:
+        if bdtr(c, n, good) >= 1 - alpha:
             return n, c
     raise InputError(f"No plan up to c = 10,000 tells {good} from {bad}. Choose rates further apart.")
 

@@ -6,8 +6,17 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from core.review.acceptance import PLAN_ACCEPT, PLAN_SIZE, PLAN_SOURCE, jeffreys, summarise, upper_bound, wilson
-from core.review.samples import Sample
+from core.review.acceptance import (
+    PLAN_ACCEPT,
+    PLAN_SIZE,
+    PLAN_SOURCE,
+    jeffreys,
+    plan_accept,
+    summarise,
+    upper_bound,
+    wilson,
+)
+from core.review.samples import Sample, equal_chances
 from core.review.stratified import Stratum, stratified_rate
 from core.review.verdicts import QUESTIONS, Standing, outcomes
 
@@ -20,19 +29,19 @@ def report(
     *,
     stratum_of: Mapping[str, str] | None = None,
     questions: Mapping[str, str] = QUESTIONS,
-    accept: int = PLAN_ACCEPT,
+    accept: int | None = None,
     stale: int = 0,
 ) -> str:
     """The page as Markdown. Every text that comes from people or data is escaped.
 
     standings: what stands for every reviewer (`current_verdicts`). stratum_of: record_id -> stratum of a stratified sample, for
-    its weighted estimate. stale: verdicts whose record has changed or is gone since.
+    its weighted estimate. accept: the most issues allowed, by default the plan's share of this size. stale: verdicts whose record
+    has changed or is gone since.
     """
     said = outcomes(standings)
-    equal = len({stratum["drawn"] / stratum["population"] for stratum in sample.strata if stratum["population"]}) <= 1
-    proportional = sample.method == "stratified"  # largest remainder: equal chances but for rounding to whole records
+    accept = plan_accept(sample.size) if accept is None else accept
     result = summarise(
-        said, sample.size, accept=accept, population=sample.population, equal_chances=equal or proportional
+        said, sample.size, accept=accept, population=sample.population, equal_chances=equal_chances(sample)
     )
     lines = [f"# {_safe(sample.name)}", "", f"**{result.headline}.**", "", result.detail, "", "## The sample", ""]
     lines += _drawn(sample)

@@ -12,6 +12,9 @@ from core.errors import InputError, MissingInput
 from core.review.sampling import Draw
 from core.review.schema import Store, digest_of, now, reading, tables, writing
 
+EQUAL = 1.5
+"""How far the chances of two records may be apart and still count as equal but for rounding."""
+
 
 @dataclass(frozen=True)
 class SampleRecord:
@@ -42,6 +45,23 @@ class Sample:
     created_by: str
     read: int = field(default=0, compare=False)
     """Records with at least one verdict, filled in by `samples`."""
+
+
+def chances(sample: Sample) -> tuple[float, float]:
+    """The smallest and the largest chance that a record of the population had of being drawn."""
+    shares = [stratum["drawn"] / stratum["population"] for stratum in sample.strata if stratum["population"]]
+    shares = shares or [sample.size / sample.population if sample.population else 1.0]
+    return min(shares), max(shares)
+
+
+def equal_chances(sample: Sample) -> bool:
+    """Whether the raw count may be read against a plan: chances equal, or apart by no more than whole records make them.
+
+    Proportional strata round their shares; up to a factor of 1.5 between the likeliest and the least likely record is taken as
+    that. A stratum that got no record at all cannot speak, so its sample has unequal chances.
+    """
+    low, high = chances(sample)
+    return low > 0 and high <= EQUAL * low
 
 
 def add_sample(store: Store, draw: Draw, *, name: str, role: str, dataset_digest: str, by: str) -> Sample:

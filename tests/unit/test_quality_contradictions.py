@@ -20,6 +20,8 @@ def kinds(left: str, right: str) -> list[str]:
         ("It is safe to breastfeed on sertraline.", "It is not safe to breastfeed on sertraline.", ["negation"]),
         ("Take rest, fluids and paracetamol.", "Surgery tomorrow morning under general anaesthesia.", ["answer"]),
         ("Yes", "No.", ["negation"]),
+        ("Urgency: Routine\nYes, it can wait.", "Urgency: Routine\nNo, it cannot wait.", ["negation"]),
+        ("Yes, take both tablets together now.", "Never double up; take your usual tablet now.", ["negation"]),
         ("Rest and drink enough water today.", "No", []),
         ("Take rest and fluids.", "Take fluids and rest often.", []),
     ],

@@ -107,6 +107,12 @@ def test_first_line_label_and_its_values():
     assert "write it “Routine”" in found[0].message and "expected Emergency | Routine" in found[1].message
 
 
+def test_first_line_label_may_ask_for_the_space():
+    some = records("Urgency: Routine", "Urgency:Routine", "**Urgency:** Routine")
+    assert rows(some, "first_label", label="Urgency", space=True) == [1]
+    assert rows(some, "first_label", label="Urgency") == []
+
+
 def test_json_responses():
     some = records('{"a": 1}', '```json\n{"a": 1}\n```', "[1]", '{"b": true}', '{"a": true}', "{", "[" * 100_000)
     found = {
