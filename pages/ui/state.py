@@ -104,6 +104,8 @@ def link() -> None:
     st.query_params["w"] = current_name()
     if st.session_state.get("token"):
         st.query_params["s"] = st.session_state["token"]
+    if st.query_params.get("r") or "reviewer" in st.session_state:
+        st.query_params["r"] = reviewer()
 
 
 def remembered(key: str, default: object) -> object:
@@ -116,9 +118,10 @@ def remember(key: str, value: object) -> None:
 
 
 def reviewer() -> str:
-    """The name that verdicts are stored under."""
-    return st.session_state.setdefault("reviewer", os.environ.get("USER") or "reviewer")
+    """The name that verdicts are stored under; it stands in the URL too (`r`), so that a reload goes on under it."""
+    asked = " ".join(st.query_params.get("r", "").split())[:80]
+    return st.session_state.setdefault("reviewer", asked or os.environ.get("USER") or "reviewer")
 
 
 def set_reviewer(name: str) -> None:
-    st.session_state["reviewer"] = name.strip()[:80] or "reviewer"
+    st.session_state["reviewer"] = st.query_params["r"] = " ".join(name.split())[:80] or "reviewer"
