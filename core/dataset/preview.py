@@ -1,6 +1,6 @@
 """A look at a file before it is imported: what it is, what its fields hold, and what the mapping makes of its first rows."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +51,21 @@ def preview(
     role: str = "training",
     schema: str = "auto",
     limits: Limits | None = None,
+    sheet: str | None = None,
+    lists: tuple[str, ...] | None = None,
 ) -> Preview:
-    """A Preview of the file; only its first rows are read. Raises InputError when the file cannot be read at all."""
+    """A Preview of the file; only its first rows are read. Raises InputError when the file cannot be read at all.
+
+    Without a mapping it is recognised from the rows of `sheet` or `lists`, which it then names.
+    """
     given = mapping_from(mapping)
-    with open_source(path, given.sheet if given else None, given.lists if given else None, limits) as source:
+    sheet, lists = (given.sheet, given.lists) if given else (sheet, lists)
+    with open_source(path, sheet, lists, limits) as source:
         head, _ = peek(source.rows)
         good = [row.value for row in head if row.value is not None]
         chosen = given or recognise(good, schema, role)
+        if chosen is not None:
+            chosen = replace(chosen, sheet=sheet, lists=lists)
         error, kind, notes = "", source.format, list(source.notes)
         if chosen is None:
             error = "No field could be recognised as the prompt. Choose the fields by hand."
@@ -95,7 +103,7 @@ def preview(
         known = found.title if found else "Fields mapped by hand" if chosen else "Not recognised"
         return Preview(
             kind, title, chosen.schema if chosen else None, known,
-            chosen or Mapping(), tuple(_fields(good)), tuple(records), tuple(problems), choices, tuple(notes), error,
+            chosen or Mapping(sheet=sheet, lists=lists), tuple(_fields(good)), tuple(records), tuple(problems), choices, tuple(notes), error,
         )  # fmt: skip
 
 

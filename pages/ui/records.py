@@ -61,6 +61,18 @@ def show(data: Dataset, record_id: str, facts: dict[str, object] | None = None, 
     row, record = found[0], shown(found[0])
     told = [*record["facts"], *[(k, v) for k, v in (facts or {}).items() if v not in (None, "")]]
     st.caption(" · ".join(f"{literal(k)} **{literal(v, 80)}**" for k, v in told) + f" · `{literal(record_id)}`")
+    turns(record, key)
+    further = {n.removeprefix(FIELD_PREFIX): v for n, v in row.items() if n.startswith(FIELD_PREFIX) and v}
+    if further:
+        with st.expander(f"{len(further)} further fields"):
+            st.dataframe(
+                {"field": [short(k) for k in further], "value": [short(v, 500) for v in further.values()]},
+                hide_index=True,
+            )
+
+
+def turns(record: dict, key: str) -> None:
+    """The turns of a record as `shown` gives them, the reasoning folded apart."""
     for number, turn in enumerate(record["turns"]):
         title = turn.get("label") or turn["role"]
         if turn.get("folded"):
@@ -72,13 +84,6 @@ def show(data: Dataset, record_id: str, facts: dict[str, object] | None = None, 
             with st.expander("reasoning", expanded=False):
                 text(turn["reasoning"], f"{key}.{number}.reasoning")
         text(turn["text"], f"{key}.{number}")
-    further = {n.removeprefix(FIELD_PREFIX): v for n, v in row.items() if n.startswith(FIELD_PREFIX) and v}
-    if further:
-        with st.expander(f"{len(further)} further fields"):
-            st.dataframe(
-                {"field": [short(k) for k in further], "value": [short(v, 500) for v in further.values()]},
-                hide_index=True,
-            )
 
 
 def text(value: str, key: str) -> None:
