@@ -27,7 +27,7 @@ from core.workspace import Inputs, Output, Result, digest_of
 DEFAULTS: dict[str, Any] = {
     "model": models.PROXY,  # or a folder, or a hub id
     "revision": "",
-    "space": "all",  # or "lora", "last-2"
+    "space": "lora",  # or "all", "last-2"
     "rank": 8,
     "score": "dot",  # or "cosine", which takes plain gradients, one record at a time
     "loss": "mean",  # a record's loss: mean or sum over its response tokens; sum favours long responses
@@ -44,6 +44,10 @@ SCORES = {
     "dot": "dot product of the record's gradient and the direction; positive = training on it lowers the validation loss",
     "cosine": "cosine of the record's gradient and the direction, in -1..1; positive = training on it lowers the validation loss",
 }
+PROXY_LIMIT = (
+    "The proxy is too small to judge what a response says: it found planted wrong responses no better than chance "
+    "(docs/adr/0002-proxy-model.md). For decisions name a pretrained model."
+)
 KEEP_DIRECTION = 2**30  # bytes; a larger direction is computed again instead of stored
 
 
@@ -138,6 +142,8 @@ def run(inputs: Inputs) -> Output:
         info["warnings"].append(
             f"{int(heldout.sum())} held-out records are the validation set; their own influence is flattered."
         )
+    if info["proxy"]:
+        info["warnings"].append(PROXY_LIMIT)
     if ghost.direct:
         info["warnings"].append(
             f"{len(ghost.direct)} parameters (first: {sorted(ghost.direct)[0]}) were scored by plain gradients, one record at a time: "
