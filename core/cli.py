@@ -338,11 +338,11 @@ def stderr(line: str) -> None:
 def main() -> None:
     """Run the command line; errors a user can act on are one line, everything else is a defect and shows its trace."""
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)  # the exit code that a command raised with typer.Exit
+        if isinstance(code, int) and code:
+            sys.exit(code)
     except QuadrantError as error:
         settle(str(error), 2)
-    except typer.Exit as done:
-        sys.exit(done.exit_code)
     except (typer.Abort, KeyboardInterrupt):
         settle("Stopped.", 130)
     except Exception as error:
