@@ -100,10 +100,11 @@ def preview(
             {"lists": _lists(path, limits)} if source.format == "json-object" and _has_lists(good) else {}
         )
         found = SCHEMAS.get(chosen.schema) if chosen else None
+        mapped = chosen or Mapping(sheet=sheet, lists=lists)
         known = found.title if found else "Fields mapped by hand" if chosen else "Not recognised"
         return Preview(
             kind, title, chosen.schema if chosen else None, known,
-            chosen or Mapping(sheet=sheet, lists=lists), tuple(_fields(good)), tuple(records), tuple(problems), choices, tuple(notes), error,
+            mapped, tuple(_fields(good)), tuple(records), tuple(problems), choices, tuple(notes), error,
         )  # fmt: skip
 
 

@@ -60,7 +60,7 @@ def show(data: Dataset, record_id: str, facts: dict[str, object] | None = None, 
         return
     row, record = found[0], shown(found[0])
     told = [*record["facts"], *[(k, v) for k, v in (facts or {}).items() if v not in (None, "")]]
-    st.caption(" · ".join(f"{literal(k)} **{literal(v, 80)}**" for k, v in told) + f" · `{literal(record_id)}`")
+    st.caption(" · ".join(f"{literal(k)} **{literal(v, 80)}**" for k, v in told) + f" · {literal(record_id)}")
     turns(record, key)
     further = {n.removeprefix(FIELD_PREFIX): v for n, v in row.items() if n.startswith(FIELD_PREFIX) and v}
     if further:
@@ -76,7 +76,7 @@ def turns(record: dict, key: str) -> None:
     for number, turn in enumerate(record["turns"]):
         title = turn.get("label") or turn["role"]
         if turn.get("folded"):
-            with st.expander(f"{turn['role']} · {literal(title)}"):
+            with st.expander(f"{literal(turn['role'])} · {literal(title)}"):
                 text(turn["text"], f"{key}.{number}")
             continue
         st.markdown(f"**{literal(turn['role'])}**")
