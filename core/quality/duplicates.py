@@ -70,7 +70,7 @@ def keepers(label: np.ndarray, length: np.ndarray, rating: np.ndarray | None = N
 
 def summary(label: np.ndarray) -> dict:
     """Counts of a grouping: groups, members, the largest group, removable records and their share of all (`ratio`)."""
-    sizes = np.bincount(label[label >= 0]) if (label >= 0).any() else np.zeros(0, dtype=int)
+    sizes = np.unique(label[label >= 0], return_counts=True)[1]
     removable = int(sizes.sum() - len(sizes))
     return {
         "groups": len(sizes),
@@ -86,11 +86,43 @@ def load_pairs(result: Result) -> Pairs:
     return read(result.file(PAIRS))
 
 
-def regroup(result: Result, pairs: Pairs, threshold: float) -> tuple[np.ndarray, np.ndarray]:
-    """(group, keeper) of each record of a stored `duplicates` result at another threshold, without computing pairs again."""
+def regroup(
+    result: Result, pairs: Pairs, threshold: float, kept: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """(group, keeper) of each record of a stored `duplicates` result at another threshold, without computing pairs again.
+
+    `kept` (N,) bool, the records still in the data; the others are in no group, and are not kept.
+    """
     table = result.table(["length", "rating"])
     label = groups(pairs, threshold, table.num_rows)
-    return label, keepers(label, table["length"].to_numpy(), table["rating"].to_numpy())
+    if kept is not None:
+        label = among(label, kept)
+    keep = keepers(label, table["length"].to_numpy(), table["rating"].to_numpy())
+    return label, keep if kept is None else keep & kept
+
+
+def among(label: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """(N,) the groups that are left among the kept records: two members or more, their numbers unchanged.
+
+    What a removed record linked stays in one group, or the copies of a text would part when the first of them is removed.
+    """
+    left = np.where(kept, label, -1)
+    size = np.bincount(left[left >= 0], minlength=1)
+    return np.where((left >= 0) & (size[left] >= 2), left, -1).astype(np.int32)
+
+
+def by_hand(label: np.ndarray, keeper: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """(N,) keepers where a reader's choice stands: of a group with any `chosen` (N,) bool record, exactly those stay."""
+    decided = (label >= 0) & np.isin(label, label[chosen & (label >= 0)])
+    return np.where(decided, chosen, keeper)
+
+
+def ranked(label: np.ndarray) -> list[np.ndarray]:
+    """The members (rows) of each group, the largest group first; equal sizes by first member."""
+    inside = np.flatnonzero(label >= 0)
+    order = inside[np.argsort(label[inside], kind="stable")]
+    found = np.split(order, np.flatnonzero(np.diff(label[order])) + 1) if len(order) else []
+    return sorted(found, key=len, reverse=True)
 
 
 def find_pairs(vectors: np.ndarray, texts: list[str], floor: float, limit: int, progress) -> tuple[Pairs, np.ndarray]:

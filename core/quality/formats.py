@@ -62,7 +62,8 @@ def run(inputs: Inputs) -> Output:
     named = [r["params"].get("column", "") for r in params["rules"] if isinstance(r, Mapping) and r.get("params")]
     records = records_of(dataset, dict.fromkeys((*COLUMNS, *named)))
     inputs.progress(0, 1, "reading the rules off the records")
-    rules = resolve(params["rules"], params["off"], records, params["share"])
+    every = resolve(params["rules"], (), records, params["share"])
+    rules = [rule for rule in every if rule.id not in set(params["off"])]
     touched = {severity: np.zeros(dataset.count, dtype=bool) for severity in ("error", "warning")}
     found: list[tuple[Rule, list[Violation]]] = []
     for done, rule in enumerate(rules):
@@ -93,6 +94,7 @@ def run(inputs: Inputs) -> Output:
             | {"violations": len(violations), "records": len({v.row for v in violations}), "looked_at": looked}
             for (rule, violations), looked in zip(found, [_looked_at(records, rule) for rule in rules], strict=True)
         ],
+        "off": [rule.to_json() for rule in every if rule.id in set(params["off"])],
     }
     inputs.progress(1, 1, f"{info['violating']:,} records with a violation")
     return Output(table=table, info=info)

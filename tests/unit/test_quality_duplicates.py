@@ -129,3 +129,26 @@ def test_pairs_survive_storage(tmp_path):
     pairs.write(tmp_path / "pairs.parquet")
     again = read(tmp_path / "pairs.parquet")
     assert again.floor == 0.8 and again.similarity.tolist() == pairs.similarity.tolist()
+
+
+def test_groups_among_the_records_that_are_kept():
+    """Copies stay together when the first of them is removed; a group of one is none; the removed are no keepers."""
+    label = np.array([0, 0, 0, 1, 1, -1], np.int32)
+    kept = np.array([False, True, True, True, False, True])
+    assert duplicates.among(label, kept).tolist() == [-1, 0, 0, -1, -1, -1]
+    assert duplicates.summary(duplicates.among(label, kept)[kept]) == {
+        "groups": 1, "members": 2, "largest": 2, "removable": 1, "ratio": 1 / 4,
+    }  # fmt: skip
+
+
+def test_a_choice_by_hand_holds_for_its_group_alone():
+    label = np.array([0, 0, 0, 1, 1, -1], np.int32)
+    keeper = np.array([True, False, False, True, False, True])
+    chosen = np.array([False, True, True, False, False, True])
+    assert duplicates.by_hand(label, keeper, chosen).tolist() == [False, True, True, True, False, True]
+
+
+def test_groups_are_ranked_by_size_then_by_first_member():
+    label = np.array([0, 1, 1, 0, 2, 2, 2, -1], np.int32)
+    assert [rows.tolist() for rows in duplicates.ranked(label)] == [[4, 5, 6], [0, 3], [1, 2]]
+    assert duplicates.ranked(np.full(3, -1)) == []

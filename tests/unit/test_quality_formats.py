@@ -249,7 +249,7 @@ def test_suggested_rules_are_those_of_the_large_majority():
     found = {rule.id: rule for rule in suggest(some)}
     label = found["first:triage:Urgency"]
     assert (label.params, label.share, label.origin) == (
-        {"label": "Urgency", "values": ["Emergency", "Routine"]},
+        {"label": "Urgency", "values": ["Emergency", "Routine"], "space": True},
         0.95,
         "suggested",
     )
