@@ -100,9 +100,19 @@ def pass_probability(rate: float, n: int = PLAN_SIZE, c: int = PLAN_ACCEPT, popu
         from scipy.special import bdtr
 
         return float(bdtr(min(c, n), n, rate))
-    from scipy.stats import hypergeom
+    return _hypergeometric(c, population, round(population * rate), min(n, population))
 
-    return float(hypergeom.cdf(c, population, round(population * rate), min(n, population)))
+
+def _hypergeometric(k: int, population: int, bad: int, n: int) -> float:
+    """P(at most k bad among n drawn without replacement): sum C(bad, i) C(population - bad, n - i) / C(population, n)."""
+    import numpy as np
+    from scipy.special import gammaln
+
+    def choose(of: np.ndarray | int, some: np.ndarray | int) -> np.ndarray:
+        return gammaln(np.add(of, 1)) - gammaln(np.add(some, 1)) - gammaln(np.subtract(of, some) + 1)
+
+    i = np.arange(max(0, n - (population - bad)), min(k, n, bad) + 1)
+    return float(min(1.0, np.exp(choose(bad, i) + choose(population - bad, n - i) - choose(population, n)).sum()))
 
 
 def operating_characteristic(
@@ -128,8 +138,6 @@ def bad_in_population(k: int, n: int, population: int, confidence: float = 0.95)
     _check(k, n)
     if n == 0 or population < n:
         return None
-    from scipy.stats import hypergeom
-
     tail = (1 - confidence) / 2
 
     def first(low: int, high: int, holds) -> int:
@@ -139,8 +147,8 @@ def bad_in_population(k: int, n: int, population: int, confidence: float = 0.95)
             low, high = (low, middle) if holds(middle) else (middle + 1, high)
         return low
 
-    fewest = first(k, population - (n - k), lambda bad: hypergeom.sf(k - 1, population, bad, n) > tail)
-    beyond = first(fewest, population - (n - k) + 1, lambda bad: hypergeom.cdf(k, population, bad, n) <= tail)
+    fewest = first(k, population - (n - k), lambda bad: 1 - _hypergeometric(k - 1, population, bad, n) > tail)
+    beyond = first(fewest, population - (n - k) + 1, lambda bad: _hypergeometric(k, population, bad, n) <= tail)
     return fewest, beyond - 1
 
 

@@ -13,7 +13,9 @@ from core.review.verdicts import (
     all_verdicts,
     current_verdicts,
     outcomes,
+    reviewers,
     save_verdicts,
+    settle,
     standing,
 )
 
@@ -43,10 +45,12 @@ __all__ = [
     "remove_records",
     "removed_ids",
     "rename_subset",
+    "reviewers",
     "sample",
     "sample_records",
     "samples",
     "save_verdicts",
+    "settle",
     "standing",
     "subset",
     "subset_ids",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from math import isfinite
 
 from core.errors import InputError, MissingInput
@@ -111,6 +112,27 @@ def all_verdicts(store: Store, sample_id: str, reviewer: str | None = None) -> l
         return [
             Verdict(**{**row, "supersedes": tuple(row["supersedes"])}) for row in connection.execute(query).mappings()
         ]
+
+
+def reviewers(store: Store) -> list[str]:
+    """Everybody who ever gave a verdict here, by name."""
+    from sqlalchemy import select
+
+    c = tables().verdicts.c
+    with reading(store) as connection:
+        return sorted(connection.execute(select(c.reviewer).distinct()).scalars(), key=str.casefold)
+
+
+def settle(store: Store, entry: Standing, keep: Verdict) -> Verdict:
+    """The new verdict that says what `keep` says and replaces all that stand side by side for its record and reviewer."""
+    settled = replace(
+        keep,
+        client_id=uuid.uuid4().hex,
+        created_at="",
+        supersedes=tuple(one.client_id for one in (entry.verdict, *entry.others)),
+    )
+    save_verdicts(store, [settled])
+    return settled
 
 
 def current_verdicts(store: Store, sample_id: str, reviewer: str | None = None) -> list[Standing]:

@@ -135,12 +135,14 @@ def reviewer(
     on_outbox: Callable[[list[Any]], Saved],
     key: str,
     questions: Mapping[str, str] = QUESTIONS,
+    go_to: tuple[str, str] | None = None,
 ) -> Saved:
     """Mounts the reviewer for one sample and one reviewer; gives back what became of the last batch.
 
     records: the sample's records in reading order. rows: record ids -> {record_id: what `shown` makes of a row}; asked for the
     window alone; an id that is missing from the answer is said to be gone from the dataset. standings: what stands of `who`'s own
     verdicts (never of others: a second reader reads blind). on_outbox: saves a batch before this run goes on; see `save_outbox`.
+    go_to: (record id, a text of its own for each time it is asked): the record to show now; None leaves the reader where they are.
     """
     inbox = f"{key}.answer"
     state = st.session_state.get(key) or {}
@@ -159,6 +161,8 @@ def reviewer(
     start = next((record.position for record in records if record.record_id not in known), 0)
     want = _mapping(state, "want")
     at = want.get("position")
+    asked = next((record.position for record in records if go_to and record.record_id == go_to[0]), None)
+    at = at if asked is None else asked
     at = at if isinstance(at, int) and 0 <= at < len(records) else start
     window, first = _window(records, at)
     # A whole giant text travels once for each time it is asked for, not with every answer after it.
@@ -174,6 +178,7 @@ def reviewer(
         "window": {"start": first, "end": first + len(window), "token": token, "records": held},
         "outcomes": "".join(_letter(known.get(record.record_id)) for record in records),
         "verdicts": {one.record_id: _said(known[one.record_id]) for one in window if one.record_id in known},
+        "goto": None if asked is None else {"position": asked, "nonce": go_to[1]},
         "answered": nonce,
         "acked": list(saved.acked),
         "refused": dict(saved.refused),

@@ -228,7 +228,10 @@ class Reviewer {
       }
     }
     this.lay();
-    if (fresh || this.position < 0) this.show(this.start(data), true);
+    const asked = data.goto && data.goto.nonce !== this.went ? data.goto.position : null;
+    this.went = data.goto?.nonce ?? this.went;
+    if (fresh || this.position < 0) this.show(asked ?? this.start(data), true);
+    else if (asked !== null) this.show(asked);
     else if (this.shown !== this.signature(this.current)) this.show(this.position, true);
     else this.refresh();
   }

@@ -1,0 +1,94 @@
+"""Drawing an audit sample: the first one with one click, others by a small form."""
+
+import streamlit as st
+
+from core.auditing import draw_audit
+from core.decisions import kept_ids
+from core.errors import QuadrantError
+from core.frame import has_values
+from core.review.acceptance import PLAN_SIZE, PLAN_SOURCE
+from core.review.samples import Sample
+from core.review.schema import Store
+from core.review.subsets import subsets
+from core.workspace import Dataset
+from pages.ui import state
+from pages.ui.safe import literal, short
+
+SEED = 7
+KEPT, SELECTED = "kept", "selected"
+
+
+def greeting(store: Store, data: Dataset) -> None:
+    """No sample yet: what an audit is, and the one click that starts it."""
+    kept = len(kept_ids(state.workspace(), data))
+    size = min(PLAN_SIZE, kept)
+    with st.container(border=True, key="audit.greeting"):
+        st.subheader("Nobody has read this data yet")
+        st.markdown(
+            f"Read **{size:,} of the {kept:,} records**, chosen by chance, and judge each one: pass, fail or unsure. Four "
+            "questions help: is the output correct, would you be satisfied seeing it in production, is the formatting "
+            "consistent, does the reasoning support the conclusion. Every verdict is saved as you give it, and you can "
+            "stop and go on whenever you like."
+        )
+        st.caption(literal(PLAN_SOURCE, 300))
+        if kept == 0:
+            st.markdown("Every record is removed, so there is none to draw. Put some back on the Export page.")
+        elif st.button(
+            f"Draw {size:,} and start reading", type="primary", icon=":material/play_arrow:", key="audit.start"
+        ):
+            _draw(size=PLAN_SIZE, seed=SEED)
+    if kept:
+        with st.expander("Draw it another way", icon=":material/tune:"):
+            form(store, data, [])
+
+
+def another(store: Store, data: Dataset, samples: list[Sample]) -> None:
+    """A further sample, beside those there are."""
+    with st.popover("New sample", icon=":material/casino:"):
+        form(store, data, samples)
+
+
+def form(store: Store, data: Dataset, samples: list[Sample]) -> None:
+    """Size, seed, method and the records to draw from."""
+    chosen = state.selection()
+    named = {one.id: one for one in subsets(store)}
+    sources = [*([SELECTED] if chosen else []), KEPT, *named]
+    titles = {KEPT: "everything that is kept", SELECTED: f"the selection ({len(chosen):,}: {chosen.title})"}
+    titles |= {one.id: f"subset {one.name} ({one.count:,})" for one in named.values()}
+    used = {sample.seed for sample in samples if sample.dataset_digest == data.digest}
+    seed = next(n for n in range(SEED, SEED + len(used) + 1) if n not in used)
+    with st.form("audit.draw", border=False):
+        source = st.selectbox("Draw from", sources, format_func=lambda one: short(titles[one], 90), key="audit.source")
+        left, right = st.columns(2)
+        size = left.number_input("Records", 1, 10_000, PLAN_SIZE, key="audit.size")
+        given = right.number_input(
+            "Seed",
+            0,
+            2**31 - 1,
+            seed,
+            key="audit.seed",
+            help="The same seed over the same records draws the same sample.",
+        )
+        stratify = False
+        if has_values(data, "category"):
+            stratify = st.checkbox(
+                "Stratify by category", key="audit.stratify",
+                help="Each category gets its share of the sample, in whole records; within it chance decides.",
+            )  # fmt: skip
+        if st.form_submit_button("Draw", type="primary", key="audit.draw.submit"):
+            _draw(
+                size=int(size), seed=int(given), stratify=stratify,
+                subset=named[source].name if source in named else None,
+                ids=list(chosen.ids) if source == SELECTED else None,
+                name=f"{size} by seed {given} of {chosen.title or 'the selection'}"[:200] if source == SELECTED else None,
+            )  # fmt: skip
+
+
+def _draw(**what) -> None:
+    try:
+        sample, _ = draw_audit(state.workspace(), by=state.reviewer(), **what)
+    except QuadrantError as error:
+        st.error(literal(error, 500))
+        return
+    state.remember("audit.sample", sample.id)
+    st.rerun()
