@@ -13,14 +13,14 @@ from core.workspace import Dataset, Workspace
 
 
 def selection_frame(workspace: Workspace, data: Dataset, difficulty: str | None = None) -> Frame:
-    """Everything that is known now and that a strategy may rank by, over the records that the ledger keeps.
+    """Everything that is known now and that a strategy may rank by, over the records that can be picked.
 
-    Records held out as validation have no influence here (NaN): a record must not be picked for being the target itself.
+    Those are the records that the ledger keeps, without those held out as validation: the target itself is no training record.
     `difficulty` names the source (see core.frame.DIFFICULTY); the best one there is by default.
     """
     ids = data.ids()
-    removed = set(ids) - set(kept_ids(workspace, data))
-    rows = np.array([n for n, i in enumerate(ids) if i not in removed], dtype=np.int64)
+    kept = set(kept_ids(workspace, data))
+    able = np.fromiter((i in kept for i in ids), bool, len(ids))
     sources = [name for name, _ in difficulty_sources(workspace, data)]
     source = difficulty or (sources[0] if sources else None)
     influence, embed, valid = (current(workspace, s) for s in ("influence", "embed", "embed:validation"))
@@ -28,7 +28,7 @@ def selection_frame(workspace: Workspace, data: Dataset, difficulty: str | None 
     if influence is not None:
         table = influence.table(["influence", "heldout"])
         scores = np.array(table.column(0).to_numpy(zero_copy_only=False), float)
-        scores[np.asarray(table.column(1).to_numpy(zero_copy_only=False), bool)] = np.nan
+        able &= ~np.asarray(table.column(1).to_numpy(zero_copy_only=False), bool)
     whole = Frame(
         ids,
         influence=scores,
@@ -38,7 +38,7 @@ def selection_frame(workspace: Workspace, data: Dataset, difficulty: str | None 
         validation_embeddings=valid.array() if valid else None,
         category=data.column("category").to_pylist(),
     )
-    return whole if len(rows) == len(ids) else _rows(whole, rows)
+    return whole if able.all() else _rows(whole, np.flatnonzero(able))
 
 
 def _rows(frame: Frame, rows: np.ndarray) -> Frame:

@@ -47,7 +47,7 @@ STEPS: dict[str, Step] = {
     "contradictions": Step("core.quality.contradictions:run", 1, "Find contradictions", needs=("duplicates",)),
     "labels": Step("core.quality.labels:run", 1, "Look for wrong labels", needs=("embed",)),
     "coverage": Step(
-        "core.embedding.coverage:run", 1, "Look for holes against production", ("training", "production"),
+        "core.embedding.coverage:run", 2, "Look for holes against production", ("training", "production"),
         needs=("embed", "embed:production", "clusters"),
     ),
     "proxy": Step("core.influence.proxy:run", 1, "Train the proxy model", ("training", "validation?")),
