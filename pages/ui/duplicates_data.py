@@ -1,0 +1,117 @@
+"""What the duplicates page shows, computed once for each result, threshold and state of the ledger."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from core.decisions import open_reviews
+from core.quality.duplicates import among, by_hand, groups, keepers, load_pairs, ranked, summary
+from core.quality.pairs import Pairs
+from core.review.ledger import removed_ids
+from core.steps import current
+from core.workspace import Dataset, Result, Workspace
+from pages.ui.records import ids_of, positions
+
+RULES = {
+    "longest": "the longest reasoning and response; among equals the highest rated, then the first in the file",
+    "first": "the first in the file",
+}
+HAND = "duplicates.keepers"
+
+
+@dataclass(frozen=True)
+class View:
+    """The groups at a threshold among the records that the ledger keeps; rows are of the training dataset."""
+
+    threshold: float
+    label: np.ndarray  # (N,) group, -1 none
+    keeper: np.ndarray  # (N,) bool
+    members: list[np.ndarray]  # rows of each group, the largest group first
+    least: np.ndarray  # (groups,) lowest and highest similarity that links its records, in the order of `members`
+    most: np.ndarray
+    decided: np.ndarray  # (groups,) bool: keepers were chosen by hand
+    kept: int  # records that the ledger keeps
+    facts: dict  # core.quality.duplicates.summary
+    removable: np.ndarray  # rows that go when the keepers alone stay
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def pairs_of(path: str, key: str, _result: Result) -> Pairs:
+    return load_pairs(_result)
+
+
+def kept_mask(workspace: Workspace, data: Dataset) -> np.ndarray:
+    """(N,) True for the records that no ledger entry in force removes."""
+    kept = np.ones(data.count, dtype=bool)
+    at = positions(data)
+    kept[[at[i] for i in removed_ids(open_reviews(workspace)) if i in at]] = False
+    return kept
+
+
+def chosen_by_hand(workspace: Workspace) -> tuple[str, ...]:
+    """Ids of the keepers that readers chose, kept with the workspace."""
+    return tuple(workspace.settings().get(HAND, ()))
+
+
+def choose(workspace: Workspace, group: list[str], stay: list[str]) -> None:
+    """Let exactly `stay` stay of a group; none: back to the rule."""
+    inside = set(group)
+    workspace.set_setting(HAND, [i for i in chosen_by_hand(workspace) if i not in inside] + list(stay))
+
+
+def view(workspace: Workspace, data: Dataset, result: Result, threshold: float, rule: str) -> View:
+    kept = kept_mask(workspace, data)
+    hand = chosen_by_hand(workspace)
+    return _view(str(result.path), threshold, rule, kept.tobytes(), hand, result, data)
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def _view(
+    path: str, threshold: float, rule: str, mask: bytes, hand: tuple[str, ...], _result: Result, _data: Dataset
+) -> View:
+    pairs, kept = pairs_of(path, _result.key, _result), np.frombuffer(mask, dtype=bool)
+    label = among(groups(pairs, threshold, len(kept)), kept)
+    table = _result.table(["length", "rating"])
+    length = table["length"].to_numpy() if rule == "longest" else np.zeros(len(kept))
+    keep = keepers(label, length, table["rating"].to_numpy() if rule == "longest" else None)
+    chosen = np.zeros(len(kept), dtype=bool)
+    at = positions(_data)
+    chosen[[at[i] for i in hand if i in at]] = True
+    keep = by_hand(label, keep, chosen) & kept
+    members = ranked(label)
+    place = np.full(int(label.max(initial=-1)) + 1, -1)
+    place[[label[rows[0]] for rows in members]] = np.arange(len(members))
+    least, most = np.ones(len(members), np.float32), np.zeros(len(members), np.float32)
+    near = pairs.over(threshold)
+    both = (label[near.left] >= 0) & (label[near.right] >= 0)
+    group = place[label[near.left[both]]]
+    np.minimum.at(least, group, near.similarity[both])
+    np.maximum.at(most, group, near.similarity[both])
+    decided = np.array([bool(chosen[rows].any()) for rows in members], dtype=bool)
+    facts = summary(label[kept])
+    removable = np.flatnonzero((label >= 0) & ~keep)
+    facts |= {"removable": len(removable), "ratio": len(removable) / max(1, int(kept.sum()))}
+    return View(threshold, label, keep, members, least, most, decided, int(kept.sum()), facts, removable)
+
+
+def ids_at(data: Dataset, rows: np.ndarray) -> list[str]:
+    ids = ids_of(data)
+    return [ids[row] for row in rows.tolist()]
+
+
+def similarity_to(workspace: Workspace, keeper: int, rows: np.ndarray) -> list[float | None]:
+    """Cosine similarity of the embedded texts of some records to that of the keeper, None when the vectors are gone."""
+    embed = current(workspace, "embed")
+    if embed is None:
+        return [None] * len(rows)
+    vectors = embed.array()
+    return [float(np.dot(vectors[keeper], vectors[row])) for row in rows]
+
+
+def taken_of(workspace: Workspace, result: Result) -> str:
+    """One sentence: which text was compared, and with which model."""
+    embed = current(workspace, "embed")
+    what = {"prompt": "prompts", "response": "responses", "both": "prompts with their responses"}[result.info["text"]]
+    model = f", embedded with {embed.info['model']}" if embed else ""
+    return f"Similarity is the cosine of the {what}{model}; every pair was compared, not a list of nearest neighbours."
