@@ -1,0 +1,215 @@
+"""What the map shows, read once and kept: points, colours, clusters and hits, each under the keys of the results it comes from."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import streamlit as st
+
+from core import frame
+from core.decisions import open_reviews, verdict_by_record
+from core.embedding import search
+from core.steps import current
+from core.workspace import Dataset, Result, Workspace
+from pages.ui import palette
+from pages.ui.scatter import Categories, Name, ScatterPayload, Values, centroid_names, scatter_payload
+
+NAMED = 60  # values of a column that get a colour of their own; the rest are drawn as one
+OTHER_LIGHT, OTHER_DARK = "#7d868b", "#8b959a"
+ABSENT = {"cluster": "noise", "verdict": "not audited"}  # what a record without a value is called; otherwise "none"
+DIVERGING = ("influence",)
+
+
+@dataclass(frozen=True)
+class Points:
+    """Every point as drawn: the training records in file order, then production. `key` names the layout and both datasets."""
+
+    key: str
+    ids: np.ndarray  # (N + M,) str
+    training: int
+    x: np.ndarray
+    y: np.ndarray
+    preview: bool
+    info: dict[str, Any] = field(repr=False)
+
+    @property
+    def production(self) -> int:
+        return len(self.ids) - self.training
+
+
+def layout(workspace: Workspace, data: Dataset) -> Points | None:
+    """The map, or the first sketch of it while the map is computed; None before either."""
+    result = current(workspace, "map") or current(workspace, "preview")
+    return None if result is None else _points(result.key, data.digest, result, data.count)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _points(key: str, digest: str, _result: Result, count: int) -> Points:
+    table = _result.table()
+    ids = table.column("record_id").to_numpy(zero_copy_only=False)
+    x, y = (table.column(name).to_numpy() for name in ("x", "y"))
+    return Points(f"{key}{digest}", ids, count, x, y, _result.step == "preview", _result.info)
+
+
+def source_key(workspace: Workspace, name: str) -> str:
+    """Names the values of a column as they are now: the key of the result that knows them, or the verdicts given so far."""
+    if name in frame.FROM_RESULTS or name in frame.DERIVED:
+        found = current(workspace, (frame.FROM_RESULTS.get(name) or frame.DERIVED[name])[2])
+        return found.key if found else ""
+    return str(hash(frozenset(verdict_by_record(open_reviews(workspace)).items()))) if name == "verdict" else ""
+
+
+def column(workspace: Workspace, data: Dataset, name: str) -> frame.Column:
+    """A column of the training records, read once."""
+    return _column(data.digest, name, source_key(workspace, name), workspace, data)
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
+def _column(digest: str, name: str, source: str, _workspace: Workspace, _data: Dataset) -> frame.Column:
+    return frame.column(_workspace, _data, name)
+
+
+def payload(workspace: Workspace, data: Dataset, points: Points, colour: str) -> tuple[ScatterPayload, str]:
+    """The points in a colour, and what a reader must know of that column."""
+    key = f"{source_key(workspace, colour)}{points.production and _source_of_places(workspace)}"
+    return _payload(points.key, colour, key, workspace, data, points)
+
+
+def _source_of_places(workspace: Workspace) -> str:
+    found = current(workspace, "coverage")
+    return found.key if found else ""
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def _payload(key: str, colour: str, source: str, _workspace: Workspace, _data: Dataset, _points: Points):
+    found = column(_workspace, _data, colour)
+    production = _workspace.dataset("production") if _points.production else None
+    theirs = _production_values(_workspace, _data, production, found) if production else None
+    return _bare(key, _data, production, _points).with_colour(_colour(found, theirs, _points)), found.note
+
+
+@st.cache_resource(max_entries=3, show_spinner=False)
+def _bare(key: str, _data: Dataset, _production: Dataset | None, _points: Points) -> ScatterPayload:
+    from pages.ui.scatter.payload import LABEL_LENGTH, LABELS_UP_TO
+
+    labels = None
+    if len(_points.ids) <= LABELS_UP_TO:
+        labels = []
+        for part in (_data, _production)[: 2 if _production else 1]:
+            text = pc.utf8_slice_codeunits(
+                pc.fill_null(part.column("prompt").cast(pa.large_string()), ""), 0, 3 * LABEL_LENGTH
+            )
+            labels += text.to_pylist()
+    one = Categories(np.zeros(len(_points.ids), np.uint8), ["record"])
+    layer = (np.arange(len(_points.ids)) >= _points.training).astype(np.uint8) if _points.production else None
+    return scatter_payload(_points.x, _points.y, one, layer=layer, labels=labels, identity=key)
+
+
+def _production_values(
+    workspace: Workspace, data: Dataset, production: Dataset, known: frame.Column
+) -> np.ndarray | None:
+    """What the production sample itself says in this column, or the cluster it falls into; None when it says nothing."""
+    name = known.name
+    if name in ("prompt_words", "response_words"):
+        return frame.words(production.column(name.removesuffix("_words")))
+    if name in frame.FROM_RECORDS or name in production.columns and name.startswith("field."):
+        return frame.texts(production.column(name))
+    coverage = current(workspace, "coverage") if name == "cluster" else None
+    if coverage is None:
+        return None
+    table = coverage.table(["nearest_id", "covered"])
+    cluster = dict(zip(data.ids(), known.values, strict=True))
+    nearest, covered = (table.column(n).to_pylist() for n in ("nearest_id", "covered"))
+    return np.array([cluster.get(i, "") if c else "" for i, c in zip(nearest, covered, strict=True)], dtype=object)
+
+
+def _colour(known: frame.Column, theirs: np.ndarray | None, points: Points) -> Categories | Values:
+    if known.kind == "number":
+        more = np.full(points.production, np.nan) if theirs is None else theirs
+        scale = "diverging" if known.name in DIVERGING else "sequential"
+        return Values(np.concatenate([known.values, more]), known.title, scale)
+    codes, names, rest = coded(known)
+    more = np.full(points.production, -1, np.int32)
+    if theirs is not None and points.production:
+        number = {text: code for code, text in enumerate(names) if not rest or code < len(names) - 1}
+        more = np.array([number.get(t, -1) for t in theirs], np.int32)
+    light, dark = palette.categorical(len(names)), palette.categorical(len(names), dark=True)
+    if rest:
+        light[-1], dark[-1] = OTHER_LIGHT, OTHER_DARK
+    both = np.concatenate([codes, more])
+    return Categories(both, names, known.title, ABSENT.get(known.name, "none"), light, dark)
+
+
+def coded(known: frame.Column) -> tuple[np.ndarray, list[str], int]:
+    """(N,) codes of a column of texts (-1 none), the names by frequency, and how many rarer values the last name stands for (0)."""
+    words = pa.chunked_array([pa.array(known.values, pa.large_string())]).combine_chunks().dictionary_encode()
+    raw, texts = words.indices.to_numpy(), words.dictionary.to_pylist()
+    absent = {"", "noise"} if known.name == "cluster" else {""}
+    sizes = np.bincount(raw, minlength=len(texts))
+    order = sorted((k for k in range(len(texts)) if texts[k] not in absent), key=lambda k: (-sizes[k], texts[k]))
+    rest = len(order) - NAMED if len(order) > NAMED + 1 else 0
+    kept = order[:NAMED] if rest else order
+    number = np.full(len(texts), -1, np.int32)
+    number[order] = NAMED
+    number[kept] = np.arange(len(kept))
+    names = [texts[k] for k in kept] + ([f"{rest:,} rarer values"] if rest else [])
+    return number[raw], names, rest
+
+
+def cluster_names(workspace: Workspace, points: Points) -> list[Name]:
+    """The clusters' names, each at the middle of its records; noise has none."""
+    found = current(workspace, "clusters")
+    return [] if found is None else _cluster_names(points.key, found.key, points, found)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _cluster_names(key: str, source: str, _points: Points, _found: Result) -> list[Name]:
+    codes = _found.table(["cluster"]).column(0).to_numpy()
+    names = [c["name"] for c in sorted(_found.info["clusters"], key=lambda c: c["cluster"])]
+    n = _points.training
+    return centroid_names(_points.x[:n], _points.y[:n], codes, names) if len(codes) == n else []
+
+
+def hole_names(workspace: Workspace, points: Points) -> list[Name]:
+    """The holes' names, each at the middle of its production records."""
+    found = current(workspace, "coverage")
+    return [] if found is None else _hole_names(points.key, found.key, points, found)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _hole_names(key: str, source: str, _points: Points, _found: Result) -> list[Name]:
+    codes, n = _found.table(["hole"]).column(0).to_numpy(), _points.training
+    names = [f"Hole {h['hole'] + 1}: {h['name']}" for h in _found.info["holes"]]
+    return centroid_names(_points.x[n:], _points.y[n:], codes, names) if len(codes) == _points.production else []
+
+
+# -- search ----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Hits:
+    """Records found by a search, best first."""
+
+    ids: tuple[str, ...]
+    scores: tuple[float, ...]
+    what: str  # "similarity" (cosine) or "occurrences"
+
+
+SIMILAR = 50
+
+
+def hits(data: Dataset, embed: Result | None, how: str, query: str) -> Hits:
+    """how: "text" (literal), "meaning" or "like" (the query is a record id). Errors: InputError, as core.embedding.search."""
+    return _hits(data.digest, embed.key if embed else "", how, query, data, embed)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _hits(digest: str, key: str, how: str, query: str, _data: Dataset, _embed: Result | None) -> Hits:
+    if how == "text":
+        found, what = search.by_text(_data, query), "occurrences"
+    else:
+        run = search.by_meaning if how == "meaning" else search.by_example
+        found, what = run(_embed, query, SIMILAR), "similarity"
+    return Hits(tuple(found.column(0).to_pylist()), tuple(found.column(1).to_pylist()), what)

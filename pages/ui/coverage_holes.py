@@ -1,0 +1,167 @@
+"""Holes: what production asks for and training does not reach, and how much of it to collect."""
+
+from functools import partial
+
+import numpy as np
+import streamlit as st
+
+from core.embedding.brief import Gap, brief_csv, brief_markdown, gaps
+from core.steps import current
+from core.workspace import Dataset, Result, Workspace
+from pages.ui import coverage_search, jobs, records, state
+from pages.ui.coverage_data import Points
+from pages.ui.safe import literal, short
+from pages.ui.tables import clickable
+
+
+def panel(workspace: Workspace, data: Dataset, points: Points) -> None:
+    production = workspace.dataset("production")
+    if production is None:
+        st.write("Holes are found against a production sample: records of what users really ask. There is none yet.")
+        st.page_link("pages/data.py", label="Import a production sample", icon=":material/folder_open:")
+        return
+    found = current(workspace, "coverage")
+    if found is None:
+        jobs.waiting_for("coverage", "The holes")
+        return
+    _figures(found.info)
+    holes = gaps(found.info)
+    if holes:
+        _ranked(holes, found)
+        _brief(data, production, found, holes)
+        number = st.session_state.get("coverage.hole")
+        if number not in range(1, len(holes) + 1):
+            st.session_state["coverage.hole"] = 1
+        number = st.selectbox(
+            "Hole", [h.number for h in holes], key="coverage.hole", format_func=lambda n: short(f"{n}. {holes[n - 1].name}", 80),
+            persist_state="session", width=420,
+        )  # fmt: skip
+        _one(data, production, found, holes[number - 1])
+    else:
+        st.success("No hole: no group of production records lies beyond the reach of the training set.")
+    _unvisited(workspace, found)
+
+
+def _figures(info: dict) -> None:
+    """Coverage and density, each with what it means, its interval and what it would be at best."""
+    with st.container(horizontal=True, gap="large"):
+        if info["covered_share"] is not None:
+            st.metric("Production covered", f"{info['covered_share']:.1%}", width="content")
+        if info["coverage"] is not None:
+            st.metric("Coverage (Naeem)", f"{info['coverage']:.3f}", width="content")
+            st.metric("Density (Naeem)", f"{info['density']:.2f}", width="content")
+        st.metric("Uncovered, in no hole", f"{info['scattered']:,}", width="content")
+    said = []
+    if info["covered_share"] is not None:
+        said.append(
+            f"**Covered**: the nearest training record is at least as similar ({info['threshold']:.2f}) as training records are to each "
+            f"other, all but the loneliest 5 %; of {info['production']:,} production records, 95 % interval {info['covered_low']:.1%} to "
+            f"{info['covered_high']:.1%}."
+        )
+    if info["coverage"] is not None:
+        expected = info.get("expected_coverage")
+        said.append(
+            "**Coverage**: share of production records with a training record closer than their "
+            f"{info['k']}th production neighbour"
+            + (f"; {expected:.3f} if both came from one distribution." if expected else ".")
+        )
+        said.append(
+            "**Density**: how many such neighbourhoods an average training record lies in; about 1 for one distribution."
+        )
+    st.caption("  \n".join(said))
+    for text in info.get("warnings", []):
+        st.caption(f":material/info: {literal(text, 400)}")
+
+
+def _ranked(holes: list[Gap], found: Result) -> None:
+    def open_hole(rows: list[int]) -> None:
+        st.session_state["coverage.hole"] = holes[rows[0]].number
+
+    column = st.column_config
+    clickable(
+        {
+            "number": [h.number for h in holes], "name": [short(h.name, 80) for h in holes], "size": [h.size for h in holes],
+            "share": [h.share for h in holes], "interval": [f"{h.low:.1%} – {h.high:.1%}" for h in holes],
+            "similarity": [round(h.similarity, 2) for h in holes], "collect": [h.collect for h in holes],
+            "range": [f"{h.collect_low:,} – {h.collect_high:,}" for h in holes],
+        },
+        f"coverage.holes.{found.key[:8]}", open_hole, height=min(38 + 35 * len(holes), 300),
+        column_config={
+            "number": column.NumberColumn("#", width="small"), "name": column.TextColumn("Hole", width="medium"),
+            "size": column.NumberColumn("Production records", format="localized"),
+            "share": column.NumberColumn("Share of production", format="percent"), "interval": column.TextColumn("95 % interval"),
+            "similarity": column.NumberColumn("Mean similarity", help="To the nearest training record; cosine."),
+            "collect": column.NumberColumn("Collect", format="localized"), "range": column.TextColumn("from – to"),
+        },
+    )  # fmt: skip
+    st.caption(
+        f"How many to collect = the hole's share of production × {found.info['training']:,} training records, so that it weighs in training what "
+        "it weighs in production; the range follows from the share's interval. Holes are groups of uncovered production records that are "
+        "alike in the embedding, largest first."
+    )
+
+
+def _brief(data: Dataset, production: Dataset, found: Result, holes: list[Gap]) -> None:
+    def prompts(home: Dataset, ids: set[str]) -> dict[str, str]:
+        return {r["record_id"]: r.get("prompt") or "" for r in records.rows_of(home, sorted(ids), ("prompt",))}
+
+    asked = partial(prompts, production, {i for h in holes for i in h.examples})
+    near = partial(prompts, data, {i for h in holes for i in h.nearest})
+    with st.container(horizontal=True):
+        st.download_button(
+            "Collection brief (Markdown)", lambda: brief_markdown(holes, asked(), near(), found.info, data.name),
+            "collection-brief.md", "text/markdown", icon=":material/download:", key="coverage.brief_md", on_click="ignore",
+        )  # fmt: skip
+        st.download_button(
+            "As CSV", lambda: brief_csv(holes, asked()), "collection-brief.csv", "text/csv", icon=":material/download:",
+            key="coverage.brief_csv", on_click="ignore",
+        )  # fmt: skip
+
+
+def _one(data: Dataset, production: Dataset, found: Result, hole: Gap) -> None:
+    with st.container(border=True):
+        st.markdown(
+            f"**{literal(hole.name, 120)}** · {hole.size:,} production records ({hole.share:.1%}) · collect about **{hole.collect:,}** "
+            f"({hole.collect_low:,} to {hole.collect_high:,})"
+        )
+        st.caption("Distinguishing terms: " + ", ".join(literal(t, 60) for t in hole.terms))
+        st.markdown("What production asks")
+        coverage_search.table(
+            production, hole.examples, {}, f"coverage.asked.{found.key[:8]}.{hole.number}", "production"
+        )
+        st.markdown("The nearest that training has")
+        coverage_search.table(data, hole.nearest, {}, f"coverage.near.{found.key[:8]}.{hole.number}")
+        if hole.nearest:
+            st.button(
+                "Select these training records", icon=":material/select_all:", key="coverage.select_near", on_click=state.select,
+                args=(hole.nearest, f"Nearest to the hole {short(hole.name, 60)}"),
+            )  # fmt: skip
+
+
+def _unvisited(workspace: Workspace, found: Result) -> None:
+    """The other way round: clusters that no covered production record is nearest to."""
+    clusters = current(workspace, "clusters")
+    regions = {r["cluster"]: r for r in found.info["regions"] if r["cluster"] >= 0 and not r["production"]}
+    if clusters is None or not regions:
+        return
+    names = [c["name"] for c in clusters.info["clusters"] if c["cluster"] in regions]
+    count = sum(r["training"] for r in regions.values())
+    st.markdown("**What production never asks for**")
+    st.caption(
+        f"{len(regions):,} {'cluster' if len(regions) == 1 else 'clusters'} of {count:,} training records ({count / found.info['training']:.1%}) "
+        f"that no record of this production sample is nearest to: {literal('; '.join(names), 400)}."
+    )
+    st.button(
+        "Select them",
+        icon=":material/select_all:",
+        key="coverage.unvisited",
+        on_click=_select_clusters,
+        args=(list(regions),),
+    )
+
+
+def _select_clusters(wanted: list[int]) -> None:
+    workspace = state.workspace()
+    labels = current(workspace, "clusters").table(["cluster"]).column(0).to_numpy()
+    ids = records.ids_of(workspace.need())
+    state.select([ids[n] for n in np.flatnonzero(np.isin(labels, wanted))], "Never asked for in production")

@@ -1,0 +1,148 @@
+"""The map itself: what it is worth, how it is coloured, what the reader picks on it."""
+
+import numpy as np
+import streamlit as st
+
+from core import frame
+from core.steps import current
+from core.workspace import Dataset, Workspace
+from pages.ui import coverage_search, jobs, records, state
+from pages.ui.coverage_data import Points, cluster_names, hole_names, payload
+from pages.ui.safe import literal, short
+from pages.ui.scatter import ScatterEvent, scatter
+
+HEIGHT = 520
+FIRST = ("cluster", "category", "language", "prompt_words")  # what the map is coloured by at first, if there is one
+
+MEANING = """
+**Trustworthiness** (0 to 1): of the records that the map draws next to each other, how many really are alike. Below about
+0.8, read small distances with care.
+
+**Neighbours kept**: the share of each record's 15 nearest in the full embedding that are among its 15 nearest on the map too. 20 to 40 %
+is usual for two dimensions; it is why clusters, duplicates and holes are found in the embedding and never on the map.
+
+**Distances between far groups, their sizes and their order mean nothing** in a UMAP. Only "these are alike" does.
+
+**Reproducible** mode draws the same map again from the same data; **parallel** uses every core and draws another each time.
+"""
+
+
+def facts(workspace: Workspace, points: Points) -> None:
+    """The figures that keep a map honest, in one line, and the warnings of the steps behind it."""
+    embed = current(workspace, "embed")
+    info, said = points.info, []
+    method = "First sketch by PCA" if points.preview else info.get("method", "Map")
+    said.append(f"{literal(method)} of **{points.training:,}** records")
+    if points.production:
+        said.append(f"**{points.production:,}** of production placed into it")
+    if info.get("trustworthiness") is not None:
+        said.append(f"trustworthiness **{info['trustworthiness']:.2f}**")
+        said.append(f"**{info['neighbour_overlap']:.0%}** of neighbours kept")
+    if info.get("mode"):
+        said.append(
+            "another layout each time" if info["mode"] == "parallel" else f"reproducible, seed {info.get('seed')}"
+        )
+    if embed is not None:
+        said.append(f"{literal(embed.info.get('model', ''), 60)} on the {literal(embed.info.get('text', 'prompt'))}")
+        cut, limit = embed.info.get("truncated") or 0, embed.info.get("limit")
+        said.append(f"**{cut:,}** texts cut at {limit} tokens" if cut and limit else "no text cut")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(" · ".join(said), width="stretch")
+        with st.popover("What it means", type="tertiary", icon=":material/help:"):
+            st.markdown(MEANING)
+            sample = info.get("fidelity_sample")
+            if sample and sample < points.training:
+                st.caption(f"Both figures are measured on a random sample of {sample:,} records.")
+    if points.preview:
+        jobs.waiting_for("map", "The map")
+        st.caption(
+            "Until then: the first two principal components, a preview that shows only the coarsest differences."
+        )
+    _warnings(workspace, points, embed)
+
+
+def _warnings(workspace: Workspace, points: Points, embed) -> None:
+    clusters = current(workspace, "clusters")
+    if embed is not None and embed.info.get("warning"):
+        st.warning(literal(embed.info["warning"], 600), icon=":material/warning:")
+    quiet = [
+        w
+        for info in (embed and embed.info, points.info, clusters and clusters.info)
+        for w in (info or {}).get("warnings", [])
+    ]
+    for text in dict.fromkeys(quiet):
+        st.caption(f":material/info: {literal(text, 600)}")
+
+
+def draw(workspace: Workspace, data: Dataset, points: Points, holes: bool) -> None:
+    """Controls and map; reacts to a lasso (the selection) and a click (the open record). `holes`: name the holes on it."""
+    known = frame.available(workspace, data)
+    _settle("coverage.colour", next((n for n in FIRST if n in known), "prompt_words"), known)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        colour = st.selectbox(
+            "Colour by", list(known), key="coverage.colour", format_func=lambda n: short(known[n][0], 60),
+            width=240, persist_state="session",
+        )  # fmt: skip
+        coverage_search.box(workspace)
+        overlay = points.production and st.toggle(
+            "Production", value=True, key="coverage.production", persist_state="session",
+            help="Rings: the production sample, placed into the map by the records it is nearest to.",
+        )  # fmt: skip
+    made, note = payload(workspace, data, points, colour)
+    if points.production and not overlay:
+        made = made.with_visible(np.arange(len(points.ids)) < points.training)
+    names = cluster_names(workspace, points)
+    if holes and overlay:
+        names = hole_names(workspace, points)
+    event = scatter(
+        made, "coverage.map", height=HEIGHT, names=names, selection=mask(data, points),
+        label=f"Map of {points.training:,} training records and {points.production:,} production records",
+    )  # fmt: skip
+    notes = ([note] if note else []) + (
+        [f"{known[colour][0]}: production has no value here"] if _silent(made, points) else []
+    )
+    if notes:
+        st.caption(literal(" · ".join(notes), 400))
+    _react(points, event)
+
+
+def _silent(made, points: Points) -> bool:
+    return (
+        bool(points.production)
+        and made.header["colour"]["kind"] == "values"
+        and not np.isfinite(np.frombuffer(made.blocks["colour"][1], "<f4")[points.training :]).any()
+    )
+
+
+def mask(data: Dataset, points: Points) -> np.ndarray:
+    """(N + M,) the selection on the map; made again only when the selection or the map is another."""
+    chosen = state.selection()
+    kept = state.remembered("coverage.mask", None)
+    if kept is None or kept[0] is not chosen or kept[1] != points.key:
+        at = records.positions(data)
+        bits = np.zeros(len(points.ids), bool)
+        bits[[at[i] for i in chosen.ids if i in at]] = True
+        kept = (chosen, points.key, bits)
+        state.remember("coverage.mask", kept)
+    return kept[2]
+
+
+def _react(points: Points, event: ScatterEvent) -> None:
+    if event.clicked is not None:
+        role = "training" if event.clicked < points.training else "production"
+        coverage_search.open_record(str(points.ids[event.clicked]), role)
+    if event.selected is not None:
+        rows = np.flatnonzero(event.selected[: points.training])
+        if not len(rows) and event.selected.any():
+            st.toast(
+                "Only production records are in there. A selection holds training records; click a ring to read it."
+            )
+        title = "Lasso on the map" if event.polygon is not None else "Picked on the map"
+        state.select(points.ids[rows].tolist(), title)
+        st.rerun()  # the side bar's card was drawn before
+
+
+def _settle(key: str, default: str, options) -> None:
+    """A widget's kept value must be among the options of now: another workspace has other columns."""
+    if st.session_state.get(key) not in options:
+        st.session_state[key] = default

@@ -1,0 +1,129 @@
+"""Finding records by text, by meaning or by likeness: the box above the map, the list of hits, and the record that is open."""
+
+from functools import partial
+
+import streamlit as st
+
+from core.embedding.search import meaning_note
+from core.errors import QuadrantError
+from core.steps import current
+from core.workspace import Dataset, Workspace
+from pages.ui import coverage_data, records, state
+from pages.ui.coverage_data import Points
+from pages.ui.safe import literal, short
+from pages.ui.tables import clickable
+
+HOW = {"meaning": "Meaning", "text": "Text"}
+SHOWN = 200
+
+
+def open_record(record_id: str, role: str = "training") -> None:
+    """Show a record in full under the map. Call before the panels' control is drawn, or in a callback."""
+    state.remember("coverage.open", (role, record_id))
+    st.session_state["coverage.panel"] = "Record"
+
+
+def opened() -> tuple[str, str] | None:
+    """(role, record_id) of the record that is open."""
+    return state.remembered("coverage.open", None)
+
+
+def box(workspace: Workspace) -> None:
+    """The search field; a search makes its hits the selection and lists them."""
+    ways = list(HOW) if current(workspace, "embed") is not None else ["text"]
+    if st.session_state.get("coverage.how") not in ways:
+        st.session_state["coverage.how"] = ways[0]
+    st.text_input(
+        "Search", key="coverage.query", type="search", placeholder="Search the records, then Enter", on_change=_asked,
+        icon=":material/search:", width=300,
+    )  # fmt: skip
+    st.segmented_control(
+        "Search by", ways, key="coverage.how", format_func=HOW.get, required=True, on_change=_asked,
+        help="Meaning: the nearest records in the embedding. Text: records that hold these very characters, in any case.",
+        persist_state="session",
+    )  # fmt: skip
+
+
+def _asked() -> None:
+    query = st.session_state.get("coverage.query", "").strip()
+    if query:
+        ask(st.session_state.get("coverage.how", "text"), query, f"“{query}”")
+
+
+def ask(how: str, query: str, title: str) -> None:
+    """Search, select the hits and list them. Runs as a callback, before the page."""
+    state.remember("coverage.asked", (how, query, title))
+    st.session_state["coverage.panel"] = "Search"
+    try:
+        found = _run(state.workspace(), how, query)
+    except QuadrantError:
+        return  # the panel says it
+    if found.ids:
+        state.select(found.ids, f"{'Like' if how == 'like' else 'Search'} {title}")
+
+
+def _run(workspace: Workspace, how: str, query: str) -> coverage_data.Hits:
+    return coverage_data.hits(workspace.need(), current(workspace, "embed"), how, query)
+
+
+def panel(workspace: Workspace, data: Dataset, points: Points) -> None:
+    """The hits of the last search, best first; a click opens one."""
+    asked = state.remembered("coverage.asked", None)
+    if asked is None:
+        st.caption("Search above, by meaning or by text; the hits become the selection and are listed here.")
+        return
+    how, query, title = asked
+    embed = current(workspace, "embed")
+    if how != "text" and embed is None:
+        st.info(
+            "A search by meaning needs the embedding, which is not computed for these settings yet. Search by text instead."
+        )
+        return
+    try:
+        found = _run(workspace, how, query)
+    except QuadrantError as error:
+        st.warning(literal(error, 500))
+        return
+    many = len(found.ids)
+    words = {"text": "hold the text", "meaning": "are nearest in meaning to", "like": "are most like"}[how]
+    st.markdown(f"**{many:,}** {'record' if many == 1 else 'records'} {words} {literal(title, 120)}")
+    if not many:
+        st.caption(
+            "Nothing found. Try a shorter text, or search by meaning." if how == "text" else "Nothing is near it."
+        )
+        return
+    note = meaning_note(embed) if how != "text" else ""
+    kind = "Cosine similarity of the embeddings, −1 to 1; the nearest 50, however far they are." if how != "text" else (
+        "Number of occurrences in prompt, response, reasoning and system text."
+    )  # fmt: skip
+    st.caption(f"{kind} {literal(note)}".strip())
+    table(
+        data,
+        found.ids[:SHOWN],
+        {found.what: [round(s, 3) for s in found.scores[:SHOWN]]},
+        f"coverage.hits.{hash(asked)}",
+    )
+    if many > SHOWN:
+        st.caption(f"The first {SHOWN} of {many:,}; all of them are selected.")
+
+
+def table(
+    data: Dataset, ids: tuple[str, ...] | list[str], extra: dict[str, list], key: str, role: str = "training"
+) -> None:
+    """Records to skim; a click on one opens it."""
+    rows = records.rows_of(data, ids, ("category", "prompt", "response"))
+    shown = {**extra, "prompt": [], "response": []}
+    if any(r.get("category") for r in rows):
+        shown = {**extra, "category": [short(r.get("category") or "", 40) for r in rows], **shown}
+    for name in ("prompt", "response"):
+        shown[name] = [short(r.get(name) or "", 160) for r in rows]
+    kept = [r["record_id"] for r in rows]
+    clickable(
+        {n: v[: len(kept)] for n, v in shown.items()}, f"{key}.{data.digest[:8]}", partial(_open_row, kept, role),
+        height=min(38 + 35 * max(1, len(kept)), 388),
+        column_config={"prompt": st.column_config.TextColumn(width="large"), "response": st.column_config.TextColumn(width="large")},
+    )  # fmt: skip
+
+
+def _open_row(ids: list[str], role: str, rows: list[int]) -> None:
+    open_record(ids[rows[0]], role)

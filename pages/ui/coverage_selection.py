@@ -1,0 +1,151 @@
+"""The selection: what is in it, how it is kept under a name, and where it goes next."""
+
+from functools import partial
+
+import numpy as np
+import streamlit as st
+
+from core.decisions import open_reviews
+from core.errors import QuadrantError
+from core.frame import available
+from core.review.subsets import add_subset, subset_ids, subsets
+from core.workspace import Dataset, Workspace
+from pages.ui import coverage_data, coverage_search, records, state
+from pages.ui.coverage_data import Points
+from pages.ui.safe import literal, short
+
+SHOWN = 200
+COMBINE = {"replace": "Replace", "add": "Add", "keep": "Keep common", "remove": "Take away"}
+
+
+def panel(workspace: Workspace, data: Dataset, points: Points) -> None:
+    chosen = state.selection()
+    at = records.positions(data)
+    here = [i for i in chosen.ids if i in at]
+    _actions(data, chosen, here)
+    _by_value(workspace, data)
+    if not here:
+        return
+    _save(workspace, data, chosen, here)
+    coverage_search.table(data, here[:SHOWN], {}, f"coverage.selected.{hash(chosen.ids)}")
+    if len(here) > SHOWN:
+        st.caption(f"The first {SHOWN} of {len(here):,}.")
+
+
+def _actions(data: Dataset, chosen: state.Selection, here: list[str]) -> None:
+    if here:
+        st.markdown(
+            f"**{len(here):,}** of {data.count:,} records selected ({len(here) / data.count:.1%}) · {literal(chosen.title, 80)}"
+        )
+        if len(here) < len(chosen):
+            st.caption(
+                f"{len(chosen) - len(here):,} more were selected in other data and are not in the records open now."
+            )
+    else:
+        st.caption(
+            "Nothing is selected. Draw a lasso (L) or a rectangle (B) on the map, click a cluster, search, or choose by value here. "
+            "Shift adds, Alt takes away."
+        )
+    with st.container(horizontal=True):
+        st.button(
+            "Select the rest",
+            icon=":material/invert_colors:",
+            key="coverage.invert",
+            disabled=not here,
+            on_click=_invert,
+        )
+        st.button(
+            "Clear",
+            icon=":material/close:",
+            key="coverage.clear",
+            disabled=not chosen,
+            on_click=partial(state.select, [], ""),
+        )
+        st.button(
+            "Undo",
+            icon=":material/undo:",
+            key="coverage.undo",
+            on_click=state.undo_selection,
+            help="Back to the selection before this one",
+        )
+        if st.button("Audit a sample", icon=":material/fact_check:", key="coverage.audit", disabled=not here):
+            st.switch_page("pages/audit.py")
+        if st.button("Export", icon=":material/download:", key="coverage.export", disabled=not here):
+            st.switch_page("pages/export.py")
+
+
+def _invert() -> None:
+    data, chosen = state.workspace().need(), state.selection()
+    inside = set(chosen.ids)
+    state.select([i for i in records.ids_of(data) if i not in inside], f"All but {chosen.title}")
+
+
+def _by_value(workspace: Workspace, data: Dataset) -> None:
+    """Choosing without a pointer: the records with a value in a column, or those of a saved subset, combined with what is selected."""
+    known = {n: t for n, (t, kind) in available(workspace, data).items() if kind == "category"}
+    saved = subsets(open_reviews(workspace))
+    options = [*known, *(["subset"] if saved else [])]
+    if not options:
+        return
+    with st.container(border=True, horizontal=True, vertical_alignment="bottom"):
+        if st.session_state.get("coverage.by") not in options:
+            st.session_state["coverage.by"] = options[0]
+        by = st.selectbox(
+            "Choose by", options, key="coverage.by", format_func=lambda n: short(known.get(n, "Saved subset"), 50), width=200,
+            persist_state="session",
+        )  # fmt: skip
+        if by == "subset":
+            names = [s.name for s in saved]
+        else:
+            codes, names, rest = coverage_data.coded(coverage_data.column(workspace, data, by))
+            sizes = np.bincount(codes[codes >= 0], minlength=len(names))
+            names = names[: len(names) - 1] if rest else names
+        key = f"coverage.values.{by}.{data.digest[:8]}"
+        count = {} if by == "subset" else {n: f" ({sizes[k]:,})" for k, n in enumerate(names)}
+        picked = st.multiselect(
+            "Values", names, key=key, format_func=lambda n: short(n, 60) + count.get(n, ""), width=320
+        )
+        how = st.segmented_control(
+            "And the selection",
+            list(COMBINE),
+            key="coverage.combine",
+            format_func=COMBINE.get,
+            default="replace",
+            required=True,
+        )
+        if st.button("Select", key="coverage.choose", type="primary", disabled=not picked):
+            _choose(workspace, data, by, picked, how)
+            st.rerun()
+
+
+def _choose(workspace: Workspace, data: Dataset, by: str, picked: list[str], how: str) -> None:
+    ids = records.ids_of(data)
+    if by == "subset":
+        store = open_reviews(workspace)
+        found = {i for name in picked for i in subset_ids(store, name)}
+    else:
+        values = coverage_data.column(workspace, data, by).values
+        found = {ids[n] for n in np.flatnonzero(np.isin(values, np.array(picked, dtype=object)))}
+    before = set(state.selection().ids)
+    wanted = {"replace": found, "add": before | found, "keep": before & found, "remove": before - found}[how]
+    word = ", ".join(picked)
+    title = {"replace": word, "add": f"{state.selection().title} and {word}"}.get(
+        how, f"{state.selection().title} · {COMBINE[how].lower()} {word}"
+    )
+    state.select([i for i in ids if i in wanted], short(title, 120))
+
+
+def _save(workspace: Workspace, data: Dataset, chosen: state.Selection, here: list[str]) -> None:
+    with st.form("coverage.save", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.text_input(
+            "Keep as a subset under the name", key="coverage.name", placeholder=short(chosen.title, 60), width=320
+        )
+        if st.form_submit_button("Save subset", icon=":material/bookmark_add:", key="coverage.save_now"):
+            try:
+                kept = add_subset(
+                    open_reviews(workspace), name or chosen.title, here, by=state.reviewer(), strategy="coverage",
+                    dataset_digest=data.digest, params={"title": chosen.title},
+                )  # fmt: skip
+                st.toast(f"Kept {kept.count:,} records as {literal(kept.name, 80)}. Export offers it by this name.")
+            except QuadrantError as error:
+                st.error(literal(error, 300))

@@ -1,0 +1,53 @@
+"""What the map is made of: the text that is embedded, the model, the mode of the layout. Changing it computes again, as a job."""
+
+import streamlit as st
+
+from core.errors import QuadrantError
+from core.steps import analysis, params_of, set_params
+from core.workspace import Dataset, Workspace
+from pages.ui import jobs
+from pages.ui.safe import literal
+
+FOLLOW = ("preview", "map", "clusters", "duplicates", "contradictions", "labels", "coverage")
+TEXTS = {"prompt": "Prompt", "response": "Response", "both": "Both"}
+MODES = {"reproducible": "Reproducible (seeded, one core)", "parallel": "Parallel (all cores, another map each time)"}
+
+
+def popover(workspace: Workspace, data: Dataset) -> None:
+    embed, layout = params_of(workspace, "embed"), params_of(workspace, "map")
+    with (
+        st.popover("Settings", icon=":material/tune:", key="coverage.settings"),
+        st.form("coverage.form", border=False),
+    ):
+        text = st.radio(
+            "Text that is embedded", list(TEXTS), index=list(TEXTS).index(embed["text"]), format_func=TEXTS.get,
+            horizontal=True, key="coverage.text",
+        )  # fmt: skip
+        model = st.text_input(
+            "Embedding model", embed["model"], key="coverage.model", placeholder="all-MiniLM-L6-v2",
+            help="The built-in all-MiniLM-L6-v2; the folder of another sentence-transformers model, or its hub id; `lexical` to compare "
+            "words only; `column:NAME` or the path of a .npy file for vectors that you bring.",
+        )  # fmt: skip
+        mode = st.radio(
+            "Layout", list(MODES), index=list(MODES).index(layout["mode"]), format_func=MODES.get, key="coverage.mode"
+        )
+        st.caption(
+            "Clusters, near-duplicates, label checks and holes follow the embedding. What was computed before is kept."
+        )
+        if st.form_submit_button("Compute again", type="primary", width="stretch", key="coverage.compute"):
+            _apply(workspace, {"text": text, "model": model.strip() or embed["model"]}, {"mode": mode})
+
+
+def _apply(workspace: Workspace, embed: dict, layout: dict) -> None:
+    other = any(params_of(workspace, "embed")[k] != v for k, v in embed.items())
+    if not other and params_of(workspace, "map")["mode"] == layout["mode"]:
+        st.caption("These are the settings of now; nothing to compute.")
+        return
+    try:
+        set_params(workspace, "embed", embed)
+        set_params(workspace, "map", layout)
+        steps = [s for s in FOLLOW if s in analysis(workspace)[0]] if other else ["map"]
+    except QuadrantError as error:
+        st.error(literal(error, 400))
+        return
+    jobs.launch(["run", *steps], "Embed and map again" if other else "Lay out the map again")
