@@ -38,13 +38,11 @@ def main() -> None:
     page = st.navigation(pages, expanded=True)
     st.logo(str(ICON.with_name("logo.svg")), icon_image=str(ICON), size="large")
     with st.sidebar:
-        names = state.workspace_names()
-        chosen = st.selectbox(
-            "Workspace", names, index=names.index(state.current_name()), format_func=short, key="app.workspace"
-        )
-        if chosen != state.current_name():
-            state.use_workspace(chosen)
-            st.rerun()
+        st.session_state["app.workspace"] = state.current_name()  # a page may have opened another one
+        st.selectbox(
+            "Workspace", state.workspace_names(), format_func=short, key="app.workspace",
+            on_change=lambda: state.use_workspace(st.session_state["app.workspace"]),
+        )  # fmt: skip
         opening.fill(os.environ.get("QUADRANT_DATA", ""))
         jobs.strip()
         opening.selection_card()
