@@ -150,17 +150,16 @@ def shares(
         series = {k: [*v[: most - 1], math.fsum(v[most - 1 :])] for k, v in series.items()}
     figure = _figure(_rows(len(names), 14 + 9 * len(series)), barmode="group", bargap=0.3)
     full = [plain(name, 200) for name in names]
-    for number, (label, values) in enumerate(reversed(series.items())):
+    for number, (label, values) in enumerate(series.items()):
         figure.add_bar(
             y=list(range(len(names))),
             x=list(values),
             orientation="h",
             name=plain(label),
-            marker_color=(list(colours) or list(DEFAULT.categories))[len(series) - 1 - number],
+            marker_color=(list(colours) or list(DEFAULT.categories))[number],
             customdata=full,
             hovertemplate="%{customdata}<br>" + plain(label) + " %{x:.1%}<extra></extra>",
         )
-    figure.update_layout(legend={"traceorder": "reversed"})
     figure.update_xaxes(tickformat=".0%", rangemode="tozero")
     return _names(figure, names)
 

@@ -244,7 +244,7 @@ class ScatterDrawing extends ScatterState {
     }
     for (const t of ticks(y0 + oy, y1 + oy, a.h / 60)) {
       const py = Math.round(a.top + a.h / 2 - (t - oy - v.cy) * v.sy) + 0.5;
-      g.strokeStyle = grid; g.beginPath(); g.moveTo(a.left, py); g.lineTo(a.left + a.w, py); g.stroke();
+      g.strokeStyle = t === 0 ? soft : grid; g.beginPath(); g.moveTo(a.left, py); g.lineTo(a.left + a.w, py); g.stroke();
       g.fillStyle = soft; g.textAlign = "right"; g.fillText(formatNumber(Number(t.toPrecision(12))), a.left - 7, py);
     }
     g.strokeStyle = `rgb(${this.line})`;

@@ -1,0 +1,212 @@
+"""What the quadrant page looks at, read once and kept under the keys of the results it comes from."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import streamlit as st
+
+from core.choosing import pick, selection_frame
+from core.decisions import open_reviews
+from core.errors import MissingInput
+from core.frame import DIFFICULTY, FROM_RESULTS, column, difficulty_sources
+from core.influence.selection import STRATEGIES, Frame, Selection, able
+from core.review.ledger import ledger, removed_ids
+from core.steps import current
+from core.workspace import Dataset, Workspace
+from pages.ui import records
+from pages.ui.coverage_data import ABSENT, DIVERGING, coded, source_key
+from pages.ui.coverage_data import column as kept_column
+from pages.ui.scatter import Categories, ScatterPayload, Values, scatter_payload
+from pages.ui.scatter.payload import LABEL_LENGTH, LABELS_UP_TO
+
+LEVELS = 12  # with at most this many different values, difficulty is a rating and its points are spread sideways
+SPREAD = 0.36  # of the gap between two ratings
+
+
+@dataclass(frozen=True)
+class View:
+    """The two axes over the N training records in file order, and the K of them that can be picked, as a frame."""
+
+    key: str
+    source: str  # name of the difficulty column, "" = none yet
+    difficulty: np.ndarray | None  # (N,)
+    influence: np.ndarray | None  # (N,)
+    heldout: np.ndarray  # (N,) bool: kept, but part of the validation set and never picked
+    frame: Frame
+    rows: np.ndarray  # (K,) rows of the frame among the N; removed and held-out records are not in it
+    category: np.ndarray  # (K,) codes into `categories`
+    categories: tuple[str, ...]
+
+    @property
+    def heuristic(self) -> bool:
+        return self.source != "difficulty"
+
+    @property
+    def levels(self) -> np.ndarray | None:
+        """The different ratings, ascending, when difficulty has few values; else None."""
+        values = np.unique(self.frame.difficulty[np.isfinite(self.frame.difficulty)])
+        return values if 1 < len(values) <= LEVELS else None
+
+    @property
+    def pickable(self) -> np.ndarray:
+        """(N,) bool"""
+        mask = np.zeros(len(self.heldout), bool)
+        mask[self.rows] = True
+        return mask
+
+
+def source_title(workspace: Workspace, data: Dataset, name: str) -> str:
+    """A difficulty column as its axis calls it: what no person or model rated is a heuristic."""
+    title = dict(difficulty_sources(workspace, data)).get(name, name)
+    return f"{title}, as in the file" if name == DIFFICULTY[0] else f"Heuristic: {title}"
+
+
+def view(workspace: Workspace, data: Dataset, source: str | None) -> View:
+    """The axes of now with `source` as difficulty (the best there is, when that one is gone)."""
+    names = [name for name, _ in difficulty_sources(workspace, data)]
+    chosen = source if source in names else (names[0] if names else "")
+    steps = ["influence", "embed", "embed:validation"]
+    if chosen in FROM_RESULTS:
+        steps.append(FROM_RESULTS[chosen][2])
+    found = [current(workspace, step) for step in steps]
+    entries = ledger(open_reviews(workspace))
+    parts = [data.digest, chosen, *[r.key if r else "-" for r in found], str(entries[-1].entry if entries else 0)]
+    return _view(str(workspace.path), "/".join(parts), chosen, workspace, data)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _view(path: str, key: str, source: str, _workspace: Workspace, _data: Dataset) -> View:
+    frame = selection_frame(_workspace, _data, source or None)
+    at = records.positions(_data)
+    result = current(_workspace, "influence")
+    influence, heldout = None, np.zeros(_data.count, bool)
+    if result is not None:
+        influence = column(_workspace, _data, "influence").values
+        heldout = np.asarray(result.table(["heldout"]).column(0).to_numpy(zero_copy_only=False), bool).copy()
+        heldout[[at[i] for i in removed_ids(open_reviews(_workspace)) if i in at]] = False
+    words = pa.array(["" if c is None else c for c in frame.category], pa.large_string()).dictionary_encode()
+    return View(
+        f"{path}/{key}",
+        source,
+        column(_workspace, _data, source).values if source else None,
+        influence,
+        heldout,
+        frame,
+        np.fromiter((at[i] for i in frame.ids), np.int64, len(frame.ids)),
+        words.indices.to_numpy(),
+        tuple(words.dictionary.to_pylist()),
+    )
+
+
+# -- the plot --------------------------------------------------------------------------------------------------------------
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def points(key: str, digest: str, _seen: View, _data: Dataset) -> ScatterPayload:
+    """The kept records at (difficulty, influence), those held out as rings; ratings spread sideways so that none hides another."""
+    x = np.array(_seen.difficulty, float)
+    if _seen.levels is not None:
+        gap = float(np.diff(_seen.levels).min())
+        x += np.random.default_rng(0).uniform(-SPREAD, SPREAD, len(x)) * gap
+    labels = None
+    if _data.count <= LABELS_UP_TO:
+        text = pc.fill_null(_data.column("prompt").cast(pa.large_string()), "")
+        labels = pc.utf8_slice_codeunits(text, 0, 3 * LABEL_LENGTH).to_pylist()
+    shown = _seen.pickable | _seen.heldout
+    layer = _seen.heldout.astype(np.uint8) if _seen.heldout.any() else None
+    return scatter_payload(
+        x, _seen.influence, Categories(np.zeros(_data.count, np.uint8), ["record"]), visible=None if shown.all() else shown,
+        layer=layer, layers=("training", "held out as validation"), labels=labels, identity=digest,
+    )  # fmt: skip
+
+
+def colour(workspace: Workspace, data: Dataset, name: str) -> Categories | Values:
+    """A column of the records as the colour of the points."""
+    return _colour(data.digest, name, f"{workspace.path}{source_key(workspace, name)}", workspace, data)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _colour(digest: str, name: str, source: str, _workspace: Workspace, _data: Dataset) -> Categories | Values:
+    known = kept_column(_workspace, _data, name)
+    if known.kind == "number":
+        return Values(known.values, known.title, "diverging" if name in DIVERGING else "sequential")
+    codes, names, _ = coded(_workspace, known)
+    return Categories(codes, names, known.title, ABSENT.get(name, "none"))
+
+
+def drawn_cut(seen: View, cut: float) -> float:
+    """Where a difficulty cut is drawn: among ratings half-way below the first that counts as hard."""
+    levels = seen.levels
+    if levels is None:
+        return cut
+    k = int(np.searchsorted(levels, cut))
+    gap = float(np.diff(levels).min())
+    if k == len(levels):
+        return float(levels[-1] + gap / 2)
+    return float(levels[k] - gap / 2 if k == 0 else (levels[k - 1] + levels[k]) / 2)
+
+
+def meant_cut(seen: View, drawn: float) -> float:
+    """The difficulty cut that a reader means by dragging the line there."""
+    levels = seen.levels
+    if levels is None:
+        return float(f"{drawn:.4g}")
+    k = int(np.searchsorted(levels, drawn))
+    return float(levels[k]) if k < len(levels) else float(levels[-1] + np.diff(levels).min())
+
+
+# -- picks -----------------------------------------------------------------------------------------------------------------
+
+
+def strategies(frame: Frame) -> list[str]:
+    """The strategies for which everything is there."""
+    return [name for name in STRATEGIES if able(name, frame) and (name != "length-matched random" or _like(frame))]
+
+
+def _like(frame: Frame) -> str | None:
+    return next((name for name in ("diq", "influence", "difficulty") if able(name, frame)), None)
+
+
+def picked(workspace: Workspace, seen: View, strategy: str, budget: int, seed: int, cuts: tuple[str, str]) -> Selection:
+    """What a strategy picks; kept, because every strategy is compared with every other. Errors: InputError, MissingInput."""
+    own = cuts if strategy == "diq" else ("", "")
+    return _picked(seen.key, strategy, budget, seed, own, workspace, seen)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _picked(
+    key: str, strategy: str, budget: int, seed: int, cuts: tuple[str, str], _workspace: Workspace, _seen: View
+) -> Selection:
+    params = {"difficulty_cut": cuts[0], "influence_cut": cuts[1]} if strategy == "diq" else {}
+    if strategy == "length-matched random":
+        params["like"] = _like(_seen.frame)
+    return pick(_workspace, strategy, budget, seed, _seen.source or None, _seen.frame, **params)
+
+
+def production_shares(workspace: Workspace) -> dict[str, float] | None:
+    """{category: share} of production, given or counted; None when neither says anything of categories."""
+    given = workspace.shares()
+    if given:
+        return given
+    try:
+        sample = workspace.need("production")
+    except MissingInput:
+        return None
+    return _counted(sample.digest, sample)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _counted(digest: str, _sample: Dataset) -> dict[str, float] | None:
+    counts = pc.value_counts(pc.fill_null(_sample.column("category"), "")).to_pylist()
+    total = sum(c["counts"] for c in counts)
+    if not total or all(c["values"] == "" for c in counts):
+        return None
+    return {c["values"]: c["counts"] / total for c in counts}
+
+
+@st.cache_data(max_entries=48, show_spinner=False)
+def texts(digest: str, ids: tuple[str, ...], _data: Dataset) -> dict[str, dict]:
+    """{record_id: category, prompt and response} of a few records."""
+    return {r["record_id"]: r for r in records.rows_of(_data, ids, ("category", "prompt", "response"))}

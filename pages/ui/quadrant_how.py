@@ -1,0 +1,133 @@
+"""Of which model, parameters and validation records the influence is, and where that is set."""
+
+import streamlit as st
+
+from core.errors import QuadrantError
+from core.influence.models import HUB_ID, PROXY
+from core.steps import current, params_of, set_params
+from core.workspace import Result, Workspace
+from pages.ui import jobs
+from pages.ui.safe import literal
+
+SPACES = {
+    "all": "All parameters",
+    "lora": "LoRA space: rank 8 on query, key and value",
+    "last-1": "The last block",
+    "last-2": "The last 2 blocks",
+    "last-4": "The last 4 blocks",
+}
+SCORES = {"dot": "Dot product, as DIQ", "cosine": "Cosine: the length of the gradient does not count"}
+
+
+def settings(workspace: Workspace) -> None:
+    """The model and the kind of influence; another choice is another result beside the first, and going back is at once."""
+    params = params_of(workspace, "influence")
+    with st.popover("Settings", icon=":material/tune:", width="stretch"), st.form("quadrant.settings", border=False):
+        own = st.text_input(
+            "Model", "" if params["model"] == PROXY else params["model"], key="quadrant.model",
+            placeholder="empty: the proxy of this workspace",
+            help="The folder of a causal language model in transformers format, or a hub id such as owner/name. A hub id that is not "
+            "in the local cache is fetched from the hub when the job runs; nothing else ever leaves this machine.",
+        )  # fmt: skip
+        spaces = SPACES | ({} if params["space"] in SPACES else {params["space"]: params["space"]})
+        space = st.selectbox(
+            "Parameters", list(spaces), index=list(spaces).index(params["space"]), format_func=spaces.get, key="quadrant.space",
+            help="Of which parameters the gradients are taken. Rankings differ between them.",
+        )  # fmt: skip
+        scores = list(SCORES)
+        score = st.selectbox("Score", scores, scores.index(params["score"]), SCORES.get, key="quadrant.score")
+        st.caption("The cosine takes one gradient a record and is several times slower.")
+        if st.form_submit_button("Compute", type="primary"):
+            _apply(workspace, own.strip() or PROXY, space, score)
+
+
+def _apply(workspace: Workspace, model: str, space: str, score: str) -> None:
+    from pathlib import Path
+
+    folder = Path(model).expanduser()
+    if model != PROXY and not folder.is_dir() and (folder.exists() or not HUB_ID.fullmatch(model)):
+        st.error(f"{literal(model)} is neither a folder on this machine nor a hub id such as owner/name.")
+        return
+    try:
+        set_params(workspace, "influence", {"model": model, "space": space, "score": score})
+        set_params(workspace, "difficulty", {"model": model})
+        if current(workspace, "influence") is None or current(workspace, "difficulty") is None:
+            jobs.launch(["run", "influence", "difficulty"], "Compute influence")
+    except QuadrantError as error:
+        st.error(literal(error, 400))
+        return
+    st.rerun()
+
+
+def how(workspace: Workspace, influence: Result, difficulty: Result | None) -> None:
+    """In full, and calm: what was computed, of what, how exactly."""
+    with st.expander("How this was computed"):
+        for line in facts(influence.info):
+            st.markdown(f"- {line}")
+        for warning in influence.info.get("warnings", []):
+            st.markdown(f"- :material/info: {literal(warning, 400)}")
+        if difficulty is not None:
+            st.markdown("**Loss-based difficulty** (NLL, perplexity, IFD)")
+            info = difficulty.info
+            st.markdown(
+                "- Heuristics of the same model: how badly it predicts the response. They rank noise and length high as well; "
+                "nobody rated them."
+            )
+            if info.get("unconditioned"):
+                st.markdown(f"- IFD compares with {literal(info['unconditioned'], 300)}.")
+            for said in (info.get("truncation"), info.get("check"), *info.get("warnings", [])):
+                if said:
+                    st.markdown(f"- {literal(said, 400)}")
+        curve = proxy_curve(workspace, influence)
+        if curve:
+            st.plotly_chart(curve, theme="streamlit", config={"displayModeBar": False}, key="quadrant.curve")
+            st.caption("Loss of the proxy while it was trained, in nats per token.")
+
+
+def facts(info: dict) -> list[str]:
+    """What the result says of itself, a line each, for Markdown."""
+    found = [
+        "**Influence** of a record: how much a small step of training on it lowers the loss on the validation records, to first order "
+        f"({literal(info.get('score', 'dot product with the mean validation gradient'), 300)}). Nothing is projected or sampled."
+    ]
+    if info.get("sentence"):
+        found.append(f"**Model**: {literal(info['sentence'], 400)}")
+    if info.get("architecture"):
+        found.append(
+            f"{literal(info['architecture'])}, {info['parameters']:,} parameters, revision {literal(info['revision'])}, "
+            f"on {literal(info['device'])} in {literal(info['dtype'])}"
+        )
+    if info.get("parameter_space"):
+        found.append(f"**Parameter space**: {literal(info['parameter_space'], 300)}")
+    if info.get("validation"):
+        found.append(
+            f"**Validation**: {literal(info['validation'], 400)}; direction: {literal(info.get('direction', ''), 200)}"
+        )
+    if info.get("target"):
+        found.append(
+            f"**Loss** of a record: {literal(info.get('loss', 'mean'))} over the tokens of {literal(info['target'])}, "
+            f"template: {literal(info.get('template', ''))}; {literal(info.get('truncation', ''))}"
+        )
+    if info.get("check"):
+        found.append(f"**Built-in check**: {literal(info['check'], 300)}")
+    if info.get("seconds"):
+        found.append(
+            f"{info.get('scored', 0):,} records in {info['seconds']:,} s, {info.get('tokens_per_second', 0):,} tokens per second"
+        )
+    return found
+
+
+def proxy_curve(workspace: Workspace, influence: Result):
+    """The training of the proxy as a figure; None for another model or without its curve."""
+    if influence.params.get("model") != PROXY:
+        return None
+    proxy = current(workspace, "proxy")
+    curve = proxy.info.get("curve") if proxy else None
+    if not curve:
+        return None
+    from core.figures import loss_curve
+
+    known = [c for c in curve if c.get("tokens")]
+    figure = loss_curve([c["tokens"] for c in known], [c["training"] for c in known], [c["validation"] for c in known])
+    figure.update_xaxes(title={"text": "tokens seen"})
+    return figure
