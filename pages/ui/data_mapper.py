@@ -142,7 +142,7 @@ def _recognised(source: Source, seen: Preview, by_hand: bool) -> None:
             "filled": [f"{f.filled} of {f.present}" for f in seen.fields],
             "example": [short(f.examples[0], 160) if f.examples else "" for f in seen.fields],
         },
-        hide_index=True, width="stretch", height=min(35 * (len(seen.fields) + 1) + 3, 320),
+        hide_index=True, width="stretch"
         column_config={"example": st.column_config.TextColumn(width="large")},
     )  # fmt: skip
     st.caption(f"Looked at the first {LOOKED_AT} rows; the import reads all of them.")
@@ -168,7 +168,7 @@ def _first_records(seen: Preview, token: str) -> None:
     for name in columns:
         table[name] = [short("" if r.get(name) is None else r[name], 120) for r in seen.records]
     picked = st.dataframe(
-        table, hide_index=True, width="stretch", height=210, on_select="rerun", selection_mode="single-row",
+        table, hide_index=True, width="stretch", height="auto", on_select="rerun", selection_mode="single-row",
         key=f"data.preview.{token}",
     ).selection.rows  # fmt: skip
     row = seen.records[picked[0] if picked and picked[0] < len(seen.records) else 0]
@@ -180,7 +180,7 @@ def problems(lines: list[int], reasons: list[str], texts: list[str]) -> None:
     """Rows that were, or will be, left out: line, reason and the text as it stands."""
     st.dataframe(
         {"line": lines, "reason": [short(r, 300) for r in reasons], "text": [short(t, 300) for t in texts]},
-        hide_index=True, width="stretch", height=min(35 * (len(lines) + 1) + 3, 320),
+        hide_index=True, width="stretch"
         column_config={
             "line": st.column_config.NumberColumn(width="small", format="%d"),
             "text": st.column_config.TextColumn(width="large"),

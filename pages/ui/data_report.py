@@ -60,7 +60,7 @@ def _report(data: Dataset) -> None:
         kept = report["kept_fields"]
         st.markdown(f"**{len(kept):,} further fields kept**")
         if kept:
-            st.dataframe({"field": [short(k) for k in kept]}, hide_index=True, width="stretch", height=240)
+            st.dataframe({"field": [short(k) for k in kept]}, hide_index=True, width="stretch")
         st.caption("They can colour the map, are compared on the Distribution page and come out again at export.")
 
 
