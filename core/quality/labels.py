@@ -1,7 +1,8 @@
 """Labels that the rest of the set speaks against: confident learning on out-of-fold probabilities, and the nearest neighbours.
 
 Northcutt, Jiang and Chuang, "Confident Learning" (JAIR 2021). Departures: the folds keep copies of one text together, so that a
-record cannot vouch for its own copy; they depend on the texts and not on the order of the records.
+record cannot vouch for its own copy; they depend on the texts and not on the order of the records. The
+classifier reads the embedding and, beside it, the words of prompt and response.
 """
 
 import hashlib
@@ -15,7 +16,18 @@ from core.progress import Progress, part, silent
 from core.quality.duplicates import canonical_text, embedded_text
 from core.workspace import Inputs, Output
 
-DEFAULTS = {"column": "category", "folds": 5, "least": 5, "neighbours": 10, "inverse_penalty": 10.0, "seed": 0}
+RELIABLE = (
+    0.8  # agreement of classifier and labels under which what is off cannot be told from what the classifier cannot see
+)
+DEFAULTS = {
+    "column": "category",
+    "folds": 5,
+    "least": 5,
+    "neighbours": 10,
+    "inverse_penalty": 2.0,
+    "words": 100,
+    "seed": 0,
+}
 
 
 def folds_of(texts: list[str], labels: np.ndarray, folds: int = 5, seed: int = 0) -> np.ndarray:
@@ -37,7 +49,7 @@ def out_of_fold(
     vectors: np.ndarray,
     labels: np.ndarray,
     fold: np.ndarray,
-    inverse_penalty: float = 10.0,
+    inverse_penalty: float = 2.0,
     progress: Progress = silent,
 ) -> np.ndarray:
     """(N, K) float32 probabilities of labels 0..K-1, each row from a logistic regression that never saw its fold.
@@ -59,6 +71,28 @@ def out_of_fold(
         model = LogisticRegression(C=inverse_penalty, max_iter=100, tol=1e-3).fit(vectors[train], labels[train])
         probabilities[np.ix_(test, model.classes_)] = model.predict_proba(vectors[test])
     return probabilities
+
+
+def word_vectors(texts: list[str], width: int = 100, seed: int = 0) -> np.ndarray:
+    """(N, <= width) float32 unit rows of the words of texts: TF-IDF of the 20,000 most frequent, then SVD; no label is used.
+
+    Beside an embedding of the prompt it lets the classifier see the answer, and words that the embedding blurs.
+    """
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    try:
+        counts = TfidfVectorizer(sublinear_tf=True, min_df=2, max_features=20_000, dtype=np.float32).fit_transform(
+            texts
+        )
+    except ValueError:  # no word occurs twice
+        return np.zeros((len(texts), 0), dtype=np.float32)
+    width = min(width, counts.shape[1] - 1, len(texts) - 1)
+    if width < 1:
+        return np.zeros((len(texts), 0), dtype=np.float32)
+    rows = TruncatedSVD(width, random_state=seed).fit_transform(counts).astype(np.float32)
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 1e-9)
 
 
 def thresholds(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -161,7 +195,14 @@ def run(inputs: Inputs) -> Output:
         texts = embedded_text(dataset, str(info["text"]))
         fold = folds_of([texts[row] for row in rows], labels, params["folds"], params["seed"])
         some = np.asarray(vectors[rows], dtype=np.float32)
-        probabilities = out_of_fold(some, labels, fold, params["inverse_penalty"], part(inputs.progress, 0, 0.9))
+        seen = some
+        if params["words"]:
+            inputs.progress(0, 1, "reading the words of prompts and answers")
+            both = embedded_text(dataset, "both")
+            seen = np.concatenate(
+                [some, word_vectors([both[row] for row in rows], params["words"], params["seed"])], axis=1
+            )
+        probabilities = out_of_fold(seen, labels, fold, params["inverse_penalty"], part(inputs.progress, 0.1, 0.9))
         confident = confident_labels(probabilities, labels)
         joint = calibrate(confident_joint(labels, confident, len(names)), np.bincount(labels, minlength=len(names)))
         columns["self_confidence"][rows] = probabilities[np.arange(len(rows)), labels]
@@ -169,6 +210,12 @@ def run(inputs: Inputs) -> Output:
         suggested[rows] = np.array(names, dtype=object)[probabilities.argmax(axis=1)]
         flagged[rows] = (confident >= 0) & (confident != labels)
         noise = 1 - float(np.trace(joint))
+        agreement = float((probabilities.argmax(axis=1) == labels).mean())
+        if agreement < RELIABLE:
+            info["warnings"].append(
+                f"The classifier agrees with {agreement:.0%} of the labels: the ranking helps, "
+                "but the share of wrong labels cannot be estimated."
+            )
         info |= {
             "flagged": int(flagged.sum()),
             "noise": noise,  # estimated share of wrong labels: mass off the diagonal of the calibrated joint

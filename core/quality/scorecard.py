@@ -209,6 +209,14 @@ def _label_accuracy(inputs: ScorecardInputs) -> Read:
         low, high = (None if review.get(side) is None else 1 - float(review[side]) for side in ("high", "low"))
         few = "; fewer than 50 reviewed" if n < 50 else ""
         return 1 - k / n, low, high, f"Second reviewer: {n - k} of {n} labels right{few}", n >= 50
+    if info and info.get("reliable") is False:
+        return (
+            None,
+            None,
+            None,
+            f"Cannot be estimated: the classifier agrees with only {info['agreement']:.0%} of the labels",
+            False,
+        )
     if info and info.get("accuracy") is not None:
         return (
             float(info["accuracy"]),

@@ -21,7 +21,7 @@ def kinds(left: str, right: str) -> list[str]:
         ("Take rest, fluids and paracetamol.", "Surgery tomorrow morning under general anaesthesia.", ["answer"]),
         ("Yes", "No.", ["negation"]),
         ("Urgency: Routine\nYes, it can wait.", "Urgency: Routine\nNo, it cannot wait.", ["negation"]),
-        ("Yes, take both tablets together now.", "Never double up; take your usual tablet now.", ["negation"]),
+        ("Yes, take both tablets together now.", "No, take both tablets now or later.", ["negation"]),
         ("Rest and drink enough water today.", "No", []),
         ("Take rest and fluids.", "Take fluids and rest often.", []),
     ],

@@ -35,6 +35,7 @@ def test_nothing_known_is_unknown_never_a_pass():
         ({"duplicates": DUPLICATES | {"ratio": 0.05}}, "duplicate_ratio", "fail"),
         ({"labels": LABELS}, "label_accuracy", "fail"),
         ({"labels": {"undefined": "one category"}}, "label_accuracy", "unknown"),
+        ({"labels": LABELS | {"reliable": False, "agreement": 0.6}}, "label_accuracy", "unknown"),
         ({"audit": {"n": 50, "k": 3}}, "audit", "pass"),
         ({"audit": {"n": 50, "k": 4}}, "audit", "fail"),
         ({"audit": {"n": 49, "k": 0}}, "audit", "unknown"),
