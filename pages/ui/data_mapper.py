@@ -142,7 +142,7 @@ def _recognised(source: Source, seen: Preview, by_hand: bool) -> None:
             "filled": [f"{f.filled} of {f.present}" for f in seen.fields],
             "example": [short(f.examples[0], 160) if f.examples else "" for f in seen.fields],
         },
-        hide_index=True, width="stretch"
+        hide_index=True, width="stretch",
         column_config={"example": st.column_config.TextColumn(width="large")},
     )  # fmt: skip
     st.caption(f"Looked at the first {LOOKED_AT} rows; the import reads all of them.")
@@ -180,7 +180,7 @@ def problems(lines: list[int], reasons: list[str], texts: list[str]) -> None:
     """Rows that were, or will be, left out: line, reason and the text as it stands."""
     st.dataframe(
         {"line": lines, "reason": [short(r, 300) for r in reasons], "text": [short(t, 300) for t in texts]},
-        hide_index=True, width="stretch"
+        hide_index=True, width="stretch",
         column_config={
             "line": st.column_config.NumberColumn(width="small", format="%d"),
             "text": st.column_config.TextColumn(width="large"),
