@@ -1,3 +1,153 @@
+"""Export: what is written, in which format, to where; the removals in force and the named subsets behind it."""
+
+from pathlib import Path
+
 import streamlit as st
 
-st.title("Export")
+from core.dataset.writing import FORMATS
+from core.decisions import open_reviews
+from core.errors import QuadrantError
+from core.review.ledger import removed_ids
+from core.review.schema import Store
+from core.review.subsets import add_subset, subset_ids, subsets
+from core.workspace import Dataset, Workspace
+from pages.ui import export_file, export_lists, records, state
+from pages.ui.export_file import Choice
+from pages.ui.export_lists import plural
+from pages.ui.safe import literal, short
+
+KINDS = {"selection": "The selection", "subset": "A named subset", "all": "All but the removed"}
+
+
+def page() -> None:
+    workspace = state.workspace()
+    data = workspace.dataset("training")
+    st.title("Export")
+    if data is None:
+        st.markdown("What goes into training, in the format of your trainer? Import training records first.")
+        st.page_link("pages/data.py", label="Open a file", icon=":material/folder_open:")
+        return
+    st.markdown("What goes into training, in the format of your trainer, with a manifest that says how it came about.")
+    store = open_reviews(workspace)
+    said = state.remembered("export.said", "")
+    if said:
+        state.remember("export.said", "")
+        st.toast(literal(said, 200))
+    removed = removed_ids(store)
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        choice = _choice(store, data, removed)
+        to = _format()
+    with right:
+        if choice and choice.ids:
+            export_file.preview(data, choice, to)
+        else:
+            st.caption("There is nothing to write with this choice.")
+    if choice and choice.ids:
+        _target(workspace, data, choice, to)
+    export_file.done()
+    _selection(workspace, store, data, removed)
+    export_lists.removals(store)
+    export_lists.named(store, data)
+
+
+def _choice(store: Store, data: Dataset, removed: set[str]) -> Choice | None:
+    """What is to be written, and a sentence that counts it."""
+    chosen, names = state.selection(), [s.name for s in subsets(store)]
+    able = [k for k in KINDS if k == "all" or (k == "selection" and chosen) or (k == "subset" and names)]
+    kept = state.remembered("export.what", "selection")
+    kind = st.radio(
+        "What", able, index=able.index(kept) if kept in able else 0, format_func=KINDS.get, key=f"export.what.{len(able)}{able[0]}",
+    )  # fmt: skip
+    state.remember("export.what", kind)
+    name = None
+    if kind == "selection":
+        title, ids = chosen.title, chosen.ids
+    elif kind == "subset":
+        known = state.remembered("export.subset", names[0])
+        name = st.selectbox("Subset", names, index=names.index(known) if known in names else 0, format_func=short)
+        state.remember("export.subset", name)
+        title, ids = name, tuple(subset_ids(store, name))
+    else:
+        title, ids = "everything but the removed records", records.ids_of(data)
+    at = records.positions(data)
+    inside = [i for i in ids if i in at]
+    out = tuple(i for i in inside if i not in removed) if removed else tuple(inside)
+    found = Choice(title, out, name, len(inside) - len(out), len(ids) - len(inside))
+    words = [f"**{plural(len(out))}**" + (f" · {literal(title, 80)}" if kind != "all" else f" of {data.count:,}")]
+    if found.left_out:
+        words.append(f"{plural(found.left_out)} left out as removed")
+    if found.lost:
+        words.append(f"{plural(found.lost)} not in the data that is open now")
+    st.markdown("  \n".join(words))
+    return found
+
+
+def _format() -> str:
+    names = list(FORMATS)
+    kept = state.remembered("export.format", "original")
+    to = st.selectbox(
+        "Format", names, index=names.index(kept), format_func=lambda n: FORMATS[n].title, key="export.format"
+    )
+    state.remember("export.format", to)
+    st.caption(literal(FORMATS[to].note, 300))
+    return to
+
+
+def _target(workspace: Workspace, data: Dataset, choice: Choice, to: str) -> None:
+    """The path and the button."""
+    key = f"export.path.{workspace.path.name}.{to}.{choice.title}"
+    field, button = st.columns([4, 1], vertical_alignment="bottom")
+    typed = field.text_input(
+        "File on this machine", str(export_file.default_path(workspace, data, choice, to)), key=key,
+        help="Ending in .gz it is compressed. A manifest with the digests, parameters and ledger entries is written beside it.",
+    )  # fmt: skip
+    if button.button("Export", key="export.write", type="primary", width="stretch", icon=":material/download:"):
+        path = workspace.path / "exports" / Path(typed.strip()).expanduser()  # an absolute path stands as it is
+        if not typed.strip():
+            st.error("Name the file to write.")
+        elif path.is_file():
+            export_file.ask(workspace, choice, to, path)
+        else:
+            export_file.write(workspace, choice, to, path)
+
+
+def _selection(workspace: Workspace, store: Store, data: Dataset, removed: set[str]) -> None:
+    """What else can be done with the selection: keep it under a name, or remove it from the data."""
+    chosen = state.selection()
+    if not chosen:
+        return
+    st.subheader("The selection")
+    at = records.positions(data)
+    ids = [i for i in chosen.ids if i in at and i not in removed]
+    said, save, drop = st.columns([4, 1.3, 1.3], vertical_alignment="center")
+    said.markdown(f"**{plural(len(chosen))}** · {literal(chosen.title, 100)}")
+    with save.popover("Save as subset", width="stretch"), st.form("export.save", border=False):
+        name = st.text_input("Name", short(chosen.title, 80), key="export.save_name")
+        if st.form_submit_button("Save", type="primary"):
+            try:
+                add_subset(
+                    store,
+                    name,
+                    chosen.ids,
+                    by=state.reviewer(),
+                    strategy="selection",
+                    dataset_digest=data.digest,
+                    params={"title": chosen.title},
+                )
+            except QuadrantError as error:
+                st.error(literal(error, 300))
+            else:
+                st.rerun()
+    if drop.button(
+        "Remove…",
+        key="export.remove",
+        width="stretch",
+        disabled=not ids,
+        help="Take these records out of the data, with a reason",
+    ):
+        state.remember("export.removal", "")
+        export_lists.remove(store, ids)
+
+
+page()

@@ -90,23 +90,55 @@ class Format:
     title: str
     suffix: str  # usual ending of the file; "" = that of the source
     write: trainers.Writer
+    note: str = ""  # who reads it, and what it cannot carry
 
 
 FORMATS: dict[str, Format] = {
-    "original": Format("As imported: the same rows, byte for byte, in the format of the source", "", write_original),
-    "jsonl": Format("JSON Lines: every field that Quadrant read", ".jsonl", write_jsonl),
-    "csv": Format("CSV: the columns of the source, exactly", ".csv", tables.write_csv),
-    "csv-safe": Format(
-        "CSV for a spreadsheet: cells that could run as formulas are made harmless", ".csv", tables.write_csv_safe
+    "original": Format(
+        "As imported: the same rows, byte for byte, in the format of the source", "", write_original,
+        "A source row that gave several records is written once.",
     ),
-    "parquet": Format("Parquet: every column that Quadrant holds", ".parquet", tables.write_records),
-    "trl": Format("TRL: messages", ".jsonl", trainers.write_trl),
-    "trl-prompt-completion": Format("TRL: prompt and completion", ".jsonl", trainers.write_trl_pairs),
-    "trl-preference": Format("TRL: preference pairs", ".jsonl", trainers.write_trl_preference),
-    "openai": Format("OpenAI fine-tuning", ".jsonl", trainers.write_openai),
-    "axolotl": Format("Axolotl: chat_template", ".jsonl", trainers.write_axolotl),
-    "llamafactory": Format("LLaMA-Factory: ShareGPT, with dataset_info.json", ".json", trainers.write_llamafactory),
-}
+    "jsonl": Format(
+        "JSON Lines: every field that Quadrant read", ".jsonl", write_jsonl,
+        "One object a line: record_id, messages, prompt, response, reasoning and so on, further fields under fields.",
+    ),
+    "csv": Format(
+        "CSV: the columns of the source, exactly", ".csv", tables.write_csv,
+        "Cells stand as they are: a spreadsheet would run those that begin with =, +, - or @.",
+    ),
+    "csv-safe": Format(
+        "CSV for a spreadsheet: cells that could run as formulas are made harmless", ".csv", tables.write_csv_safe,
+        "Such cells get a ' in front, so this file is for reading, not for training.",
+    ),
+    "parquet": Format(
+        "Parquet: every column that Quadrant holds", ".parquet", tables.write_records,
+        "Compressed and typed; the raw source row is one of the columns.",
+    ),
+    "trl": Format(
+        "TRL: messages", ".jsonl", trainers.write_trl,
+        "For TRL's SFTTrainer: messages and tools a line; reasoning stands in reasoning_content. Every record needs a response.",
+    ),
+    "trl-prompt-completion": Format(
+        "TRL: prompt and completion", ".jsonl", trainers.write_trl_pairs,
+        "For TRL's SFTTrainer, which then takes the loss on the completion alone. Every record needs a response.",
+    ),
+    "trl-preference": Format(
+        "TRL: preference pairs", ".jsonl", trainers.write_trl_preference,
+        "For TRL's DPOTrainer: prompt, chosen and rejected. Every record needs a rejected response.",
+    ),
+    "openai": Format(
+        "OpenAI fine-tuning", ".jsonl", trainers.write_openai,
+        "Messages and tools with the keys that OpenAI takes; it has no place for reasoning, which is left out and counted.",
+    ),
+    "axolotl": Format(
+        "Axolotl: chat_template", ".jsonl", trainers.write_axolotl,
+        "Messages and tools a line; the dataset's entry for the configuration is written beside it.",
+    ),
+    "llamafactory": Format(
+        "LLaMA-Factory: ShareGPT, with dataset_info.json", ".json", trainers.write_llamafactory,
+        "Conversations with system and tools; reasoning in <think> tags. Its entry goes into dataset_info.json beside it.",
+    ),
+}  # fmt: skip
 SOURCE_SUFFIX = {
     "jsonl": ".jsonl",
     "json": ".json",
