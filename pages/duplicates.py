@@ -7,7 +7,8 @@ from core.steps import current
 from pages.ui import duplicates_contradictions as contradictions
 from pages.ui import duplicates_groups as groups
 from pages.ui import jobs, removal, state
-from pages.ui.duplicates_data import kept_mask, view
+from pages.ui.duplicates_data import view
+from pages.ui.records import kept_mask
 from pages.ui.safe import literal
 
 
@@ -79,7 +80,7 @@ def main() -> None:
                 f"{len(pairs):,} pairs contradict each other: settle these first. A keeper rule cannot know which is right.",
                 icon=":material/warning:",
             )
-        groups.draw(workspace, data, result, shown)
+        groups.draw(workspace, data, result, shown, {i for p in pairs or () for i in (p["left_id"], p["right_id"])})
 
 
 main()

@@ -1,3 +1,96 @@
+"""Labels: which records may carry the wrong category, which categories are confused, and how accurate the labels may be."""
+
 import streamlit as st
 
-st.title("Labels")
+from core.quality.scorecard import TARGETS
+from core.steps import current, params_of, set_params
+from core.workspace import Dataset, Result, Workspace
+from pages.ui import jobs, labels_doubts, state
+from pages.ui.labels_data import Doubts, doubts, label_columns
+from pages.ui.records import kept_mask
+from pages.ui.safe import literal, short
+
+TELLING = 0.8
+"""Agreement of the classifier with the given labels under which its estimate of their accuracy says little."""
+
+
+def choose_column(workspace: Workspace, data: Dataset) -> str | None:
+    """The column whose labels are judged; None when the data has none that can be."""
+    columns = label_columns(data.digest, data)
+    chosen = str(params_of(workspace, "labels")["column"])
+    if not columns:
+        return None
+    if list(columns) == [chosen]:
+        return chosen
+    names = list(columns)
+    asked = st.selectbox(
+        "Labels to look at", names, index=names.index(chosen) if chosen in names else None, placeholder="Choose a column",
+        format_func=lambda name: f"{short(name.removeprefix('field.'), 60)} ({columns[name]:,} values)", key="labels.column",
+    )  # fmt: skip
+    if asked and asked != chosen:
+        set_params(workspace, "labels", {"column": asked})
+        jobs.launch(["run", "labels"], "Look for wrong labels")
+    return asked
+
+
+def headline(result: Result, found: Doubts) -> None:
+    info, target = result.info, TARGETS["label_accuracy"]
+    accuracy, met = info["accuracy"], target.met(info["accuracy"])
+    columns = st.columns(3)
+    columns[0].metric(
+        "Estimated label accuracy", f"{100 * accuracy:.1f} %", f"{'on' if met else 'off'} target: over {100 * target.value:g} %",
+        delta_color="green" if met else "red", delta_arrow="off", help=literal(f"Target from {target.source}.", 300),
+    )  # fmt: skip
+    columns[1].metric("Labels in doubt", f"{len(found.rows):,} of {found.judged:,}")
+    columns[2].metric("Classifier agrees with the label", f"{100 * found.agreeing:.1f} %")
+    st.caption(
+        "The accuracy is an estimate by a model, not a review: a classifier that never saw the record predicts its category from "
+        f"the embedding of its {literal(info['text'])}, and confident learning counts the labels that it is sure are another."
+    )
+    if info["agreement"] < TELLING:
+        st.warning(
+            f"The classifier agrees with only {100 * info['agreement']:.0f} % of the labels, so these categories cannot be told "
+            f"well from the {literal(info['text'])} alone, and the accuracy is likely to be higher than estimated. Read the list "
+            "as an order of what to look at first, and audit a sample of it.",
+            icon=":material/info:",
+        )  # fmt: skip
+
+
+def main() -> None:
+    workspace = state.workspace()
+    data = workspace.dataset()
+    st.title("Labels")
+    if data is None:
+        st.write("Nothing is imported yet, so there are no labels to look at.")
+        st.page_link("pages/data.py", label="Open data", icon=":material/folder_open:")
+        return
+    st.write("Which records may carry the wrong label, and which labels are confused with one another?")
+    column = choose_column(workspace, data)
+    if column is None:
+        st.info("No record has a category, and no other column looks like labels. Map the column that holds them.")
+        st.page_link("pages/data.py", label="Open data", icon=":material/folder_open:")
+        return
+    values = label_columns(data.digest, data).get(column, 0)
+    if values < 2:
+        st.info(f"Label noise is undefined: every labelled record has the same {literal(short(column))}.")
+        return
+    result = current(workspace, "labels")
+    if result is None:
+        jobs.waiting_for("labels", "Doubtful labels")
+        return
+    info = result.info
+    if "undefined" in info:
+        st.info(literal(info["undefined"], 300))
+    else:
+        found = doubts(data, result, kept_mask(workspace, data))
+        headline(result, found)
+    for warning in info["warnings"]:
+        st.caption(literal(warning, 400))
+    if len(info["small"]) > 5:
+        with st.expander(f"{len(info['small']):,} categories are too small to judge"):
+            st.dataframe({"category": [short(name) for name in info["small"]]}, hide_index=True)
+    if "undefined" not in info:
+        labels_doubts.draw(data, result, found)
+
+
+main()

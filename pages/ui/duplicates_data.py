@@ -5,18 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from core.decisions import open_reviews
 from core.quality.duplicates import among, by_hand, groups, keepers, load_pairs, ranked, summary
 from core.quality.pairs import Pairs
-from core.review.ledger import removed_ids
 from core.steps import current
 from core.workspace import Dataset, Result, Workspace
-from pages.ui.records import ids_of, positions
+from pages.ui.records import ids_of, kept_mask, positions
 
-RULES = {
-    "longest": "the longest reasoning and response; among equals the highest rated, then the first in the file",
-    "first": "the first in the file",
-}
+RULES = {"longest": "The longest reasoning and response", "first": "The first in the file"}
 HAND = "duplicates.keepers"
 
 
@@ -39,14 +34,6 @@ class View:
 @st.cache_resource(max_entries=4, show_spinner=False)
 def pairs_of(path: str, key: str, _result: Result) -> Pairs:
     return load_pairs(_result)
-
-
-def kept_mask(workspace: Workspace, data: Dataset) -> np.ndarray:
-    """(N,) True for the records that no ledger entry in force removes."""
-    kept = np.ones(data.count, dtype=bool)
-    at = positions(data)
-    kept[[at[i] for i in removed_ids(open_reviews(workspace)) if i in at]] = False
-    return kept
 
 
 def chosen_by_hand(workspace: Workspace) -> tuple[str, ...]:

@@ -15,14 +15,15 @@ PAGE = 100
 TOLD = ("prompt", "response", "reasoning", "category", "annotator", "line")
 
 
-def draw(workspace: Workspace, data: Dataset, result: Result, shown: View) -> None:
+def draw(workspace: Workspace, data: Dataset, result: Result, shown: View, contradicting: set[str]) -> None:
+    """`contradicting`: ids of the records in pairs that contradict each other."""
     _settings(workspace, result, shown)
     if not shown.members:
         st.success(
             f"No two kept records are {shown.threshold:.2f} alike or more.", icon=":material/check_circle:"
         )
         return
-    _actions(data, shown)
+    _actions(data, shown, contradicting)
     number = _list(data, shown)
     _group(workspace, data, shown, number)
 
@@ -36,6 +37,7 @@ def _settings(workspace: Workspace, result: Result, shown: View) -> None:
     right.selectbox(
         "Of each group stays", list(RULES), index=list(RULES).index(str(state.remembered("duplicates.rule", "longest"))),
         format_func=RULES.get, key="duplicates.rule",
+        help="Among equally long ones the highest rated stays, where there is a rating, then the first in the file.",
     )  # fmt: skip
     st.caption(f"{literal(taken_of(workspace, result), 300)} The slider regroups the pairs and computes nothing again.")
     for warning in result.info["warnings"]:
@@ -49,15 +51,19 @@ def _settings(workspace: Workspace, result: Result, shown: View) -> None:
                 jobs.launch(["run", "duplicates", "contradictions"], "Near-duplicates")
 
 
-def _actions(data: Dataset, shown: View) -> None:
+def _actions(data: Dataset, shown: View, contradicting: set[str]) -> None:
     count = len(shown.removable)
     with st.container(horizontal=True):
         if st.button(f"Remove all but the keepers ({count:,})", key="duplicates.remove-all", type="primary",
                      icon=":material/delete:", disabled=not count):  # fmt: skip
+            ids = ids_at(data, shown.removable)
+            open_ones = len(contradicting.intersection(ids))
             removal.ask(
-                ids_at(data, shown.removable), f"Near-duplicates at {shown.threshold:.2f}",
+                ids, f"Near-duplicates at {shown.threshold:.2f}",
                 f"One record, or what was chosen by hand, stays of each of the {len(shown.members):,} groups: "
-                f"{shown.kept - count:,} of {shown.kept:,} records.",
+                f"{shown.kept - count:,} of {shown.kept:,} records."
+                + (f" {open_ones:,} of those removed contradict another record: the one that stays may be wrong." if open_ones
+                   else ""),
             )  # fmt: skip
         if st.button(f"Select these {count:,}", key="duplicates.select", disabled=not count):
             state.select(ids_at(data, shown.removable), f"Near-duplicates at {shown.threshold:.2f}, keepers left out")

@@ -5,7 +5,9 @@ import streamlit as st
 
 from core.dataset.columns import FIELD_PREFIX
 from core.dataset.selected import Selected
-from core.workspace import Dataset
+from core.decisions import open_reviews
+from core.review.ledger import removed_ids
+from core.workspace import Dataset, Workspace
 from pages.ui.reviewer.record import COLUMNS, shown
 from pages.ui.safe import literal, short, visible
 
@@ -26,6 +28,14 @@ def ids_of(data: Dataset) -> tuple[str, ...]:
 def positions(data: Dataset) -> dict[str, int]:
     """{record_id: row} of a dataset, made once. Rows are for arrays of the same dataset only; ids are the identity."""
     return _positions(str(data.path), data.digest, data)[1]
+
+
+def kept_mask(workspace: Workspace, data: Dataset) -> np.ndarray:
+    """(N,) True for the records that no ledger entry in force removes."""
+    kept = np.ones(data.count, dtype=bool)
+    at = positions(data)
+    kept[[at[i] for i in removed_ids(open_reviews(workspace)) if i in at]] = False
+    return kept
 
 
 def rows_of(data: Dataset, ids: list[str] | tuple[str, ...], columns: tuple[str, ...] = COLUMNS) -> list[dict]:

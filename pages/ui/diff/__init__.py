@@ -26,8 +26,8 @@ def side_by_side(
             continue
         cut = cut or max(len(a), len(b)) > LONG
         marked = pieces(a[:LONG], b[:LONG])
-        sides = [[[differs, _shown(text)] for differs, text in side] for side in marked[:2]]
-        parts.append({"name": name, "sides": sides, "equal": a == b, "compared": marked[2]})
+        sides = [[[differs, _shown(text)] for differs, text in side] for side in marked[: 1 if a == b else 2]]
+        parts.append({"name": name, "sides": sides, "note": marked[2]})
     _component()(key=key, data={"heads": [list(head) for head in heads], "parts": parts})
     if cut:
         st.caption(f"Of longer texts the first {LONG:,} characters are compared.")

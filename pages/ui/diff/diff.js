@@ -27,10 +27,10 @@ export default function ({ data, parentElement }) {
     root.append(head);
   }
   for (const part of data.parts) {
-    const note = part.equal ? "the same in both" : part.compared ? "" : "too long to compare word by word";
     const name = element("div", "name", part.name);
-    if (note) name.append(element("span", "note", note));
-    root.append(name, cell(part.sides[0], 0), cell(part.sides[1], 1));
+    if (part.note) name.append(element("span", "note", part.note));
+    root.append(name, ...part.sides.map(cell));
+    if (part.sides.length === 1) root.lastChild.classList.add("both");
   }
   parentElement.append(root);
 }

@@ -1,0 +1,86 @@
+"""What the labels page shows, read once a result: the ranked doubts and the pairs of categories that are confused."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import streamlit as st
+
+from core.dataset.columns import FIELD_PREFIX
+from core.frame import has_values
+from core.workspace import Dataset, Result
+
+MATRIX = 16
+"""Categories of a matrix; of more, those most in doubt."""
+
+
+@dataclass(frozen=True)
+class Doubts:
+    """The flagged records that are kept, the least confident first; rows are of the training dataset."""
+
+    rows: np.ndarray
+    given: list[str]
+    suggested: list[str]
+    confidence: np.ndarray
+    agreement: np.ndarray
+    pairs: list[tuple[tuple[str, str], int]]  # ((given, suggested), flagged records), the most frequent first
+    judged: int  # kept records with a self-confidence
+    agreeing: float  # share of these whose suggested category is the given one
+
+
+def doubts(data: Dataset, result: Result, kept: np.ndarray) -> Doubts:
+    return _doubts(str(result.path), kept.tobytes(), result)
+
+
+@st.cache_resource(max_entries=6, show_spinner=False)
+def _doubts(path: str, mask: bytes, _result: Result) -> Doubts:
+    kept = np.frombuffer(mask, dtype=bool)
+    table = _result.table(["given", "suggested", "self_confidence", "flagged", "knn_agreement"])
+    confidence, agreement = (
+        pc.fill_null(table[name].cast(pa.float64()), float("nan")).to_numpy() for name in ("self_confidence", "knn_agreement")
+    )
+    flagged = np.asarray(table["flagged"].to_numpy(), dtype=bool) & kept
+    rows = np.flatnonzero(flagged)
+    rows = rows[np.lexsort((rows, agreement[rows], confidence[rows]))]
+    some = table.select(["given", "suggested"]).take(pa.array(rows, pa.int64())).to_pydict()
+    count: dict[tuple[str, str], int] = {}
+    for pair in zip(some["given"], some["suggested"], strict=True):
+        count[pair] = count.get(pair, 0) + 1
+    judged = kept & ~np.isnan(confidence)
+    same = pc.fill_null(pc.equal(table["given"], table["suggested"]), False).to_numpy()
+    return Doubts(
+        rows, some["given"], some["suggested"], confidence[rows], agreement[rows],
+        sorted(count.items(), key=lambda item: (-item[1], item[0])), int(judged.sum()),
+        float(same[judged].mean()) if judged.any() else 0.0,
+    )  # fmt: skip
+
+
+def matrix(found: Doubts) -> tuple[list[str], np.ndarray, int]:
+    """(names, counts (K, K) of given against suggested among the flagged, how many categories have a doubt at all)."""
+    weight: dict[str, int] = {}
+    for (given, suggested), count in found.pairs:
+        weight[given] = weight.get(given, 0) + count
+        weight[suggested] = weight.get(suggested, 0) + count
+    names = sorted(sorted(weight, key=lambda name: (-weight[name], name))[:MATRIX])
+    index = {name: n for n, name in enumerate(names)}
+    counts = np.zeros((len(names), len(names)))
+    for (given, suggested), count in found.pairs:
+        if given in index and suggested in index:
+            counts[index[given], index[suggested]] = count
+    return names, counts, len(weight)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def label_columns(digest: str, _data: Dataset) -> dict[str, int]:
+    """{column: number of its values} of the columns that look like labels: 2 values or more, and 5 records a value on average."""
+    names = ["category", "language", "annotator", *(c for c in _data.columns if c.startswith(FIELD_PREFIX))]
+    found = {}
+    for name in names:
+        if name in _data.columns and has_values(_data, name):
+            column = _data.column(name)
+            values = pc.count_distinct(column, mode="only_valid").as_py()
+            filled = len(column) - column.null_count
+            if name == "category" or (values >= 2 and 5 * values <= filled):
+                found[name] = values
+    return found
