@@ -99,10 +99,14 @@ def category_bars(
     production: Sequence[float],
     flags: Sequence[str] = (),
     colours: Colours = DEFAULT,
+    as_given: bool = False,
 ) -> go.Figure:
-    """Shares (0..1) of training and production side by side, one row a category, the largest production share on top; a flag stands
-    at the end of its row ("over", "under", "missing", "unasked")."""
+    """Shares (0..1) of training and production side by side, one row a category, the largest production share on top (or in the
+    order `as_given`); a flag stands at the end of its row ("over", "under", "missing", "unasked"). An empty `production` draws
+    training alone."""
+    alone, production = not len(production), production if len(production) else [0.0] * len(names)
     order = sorted(range(len(names)), key=lambda i: (-production[i], -training[i], str(names[i])))
+    order = list(range(len(names))) if as_given else order
     names, training, production = ([values[i] for i in order] for values in (names, training, production))
     flags = [flags[i] for i in order] if flags else [""] * len(names)
     figure = _figure(_rows(len(names), 34), barmode="group")
@@ -110,7 +114,7 @@ def category_bars(
     for label, values, colour in (
         ("Production", production, colours.production),
         ("Training", training, colours.training),
-    ):
+    )[1 if alone else 0 :]:
         figure.add_bar(
             y=list(range(len(names))),
             x=list(values),

@@ -1,3 +1,59 @@
+"""Distribution: is training made of what users ask for? Categories against production, and the plan that would mend them."""
+
 import streamlit as st
 
-st.title("Distribution")
+from core.errors import QuadrantError
+from pages.ui import distribution_chart, distribution_numbers, distribution_plan, state
+from pages.ui.distribution_view import chosen_column, columns, labels, view
+from pages.ui.safe import literal
+
+
+def page() -> None:
+    workspace = state.workspace()
+    data = workspace.dataset("training")
+    st.title("Distribution")
+    st.markdown("Is training made of what users ask for?")
+    if data is None:
+        st.markdown("No training data is open yet.")
+        st.page_link("pages/data.py", label="Open a file", icon=":material/folder_open:")
+        return
+    found = columns(workspace, data)
+    column = chosen_column(found)
+    title = found[column]
+    try:
+        seen = view(workspace, data, column)
+    except QuadrantError as error:
+        st.error(literal(error, 500))
+        return
+    if not seen.info:
+        _alone(workspace, data, seen, title)
+        return
+    distribution_numbers.sides(workspace, data, seen.info, column)
+    distribution_numbers.headline(seen.info)
+    clicked = distribution_chart.charts(seen)
+    ticked = distribution_chart.table(seen)
+    chosen = list(dict.fromkeys([*clicked, *ticked]))
+    distribution_chart.offer(seen, title, chosen, lambda: labels(workspace, data, column))
+    distribution_plan.show(workspace, data, seen, title)
+
+
+def _alone(workspace, data, seen, title: str) -> None:
+    """Training without anything to compare it with."""
+    shares, production = workspace.shares(), workspace.dataset("production")
+    if production is None and not shares:
+        st.info("Nothing to compare with: no production sample and no production shares are given.")
+        st.page_link("pages/data.py", label="Add production", icon=":material/folder_open:")
+    elif production is None:
+        st.info("Production is given as shares of categories, so only the category can be compared.")
+    elif seen.why:
+        st.info(literal(seen.why, 400))
+    counted = sum(seen.table["training"])
+    if not counted:
+        st.markdown("No training record has a value here. Choose another column, or map one on the Data page.")
+        return
+    st.caption(f"{counted:,} of {data.count:,} training records have a value here.")
+    chosen = distribution_chart.alone(seen)
+    distribution_chart.offer(seen, title, chosen, lambda: labels(workspace, data, seen.column))
+
+
+page()

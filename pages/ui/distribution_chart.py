@@ -1,0 +1,167 @@
+"""Bars, contributions and the table of a comparison; a category chosen there becomes a selection of records."""
+
+import math
+
+import streamlit as st
+
+from core.figures import Colours
+from pages.ui import palette, state
+from pages.ui.distribution_view import View
+from pages.ui.safe import literal, short
+
+DRAWN = 30  # categories that are drawn; those that contribute the most when there are more
+WORDS = {
+    "over": "over-represented",
+    "under": "under-represented",
+    "missing": "missing in training",
+    "unasked": "not in production",
+    "": "",
+}
+
+
+def colours() -> Colours:
+    dark = st.context.theme.type == "dark"
+    training, production, *rest = palette.categorical(8, dark)
+    return Colours(training=training, production=production, categories=tuple([training, production, *rest]))
+
+
+def charts(view: View) -> list[str]:
+    """Bars of shares and of contributions; returns the categories clicked in the bars."""
+    from core.figures import category_bars, contributions
+
+    rows = list(range(len(view.table["category"])))
+    value = view.table["contribution_smoothed"]
+    if len(rows) > DRAWN:
+        rows = sorted(sorted(rows, key=lambda r: -abs(value[r]))[:DRAWN])
+        st.caption(
+            f"Drawn are the {DRAWN} of {len(value):,} categories that contribute the most to KL; the table below holds all of them."
+        )
+    part = {name: [values[r] for r in rows] for name, values in view.table.items()}
+    left, right = st.columns([3, 2], gap="medium")
+    config = {"displayModeBar": False}
+    with left:
+        st.markdown("**Shares**")
+        figure = category_bars(
+            part["category"], part["training_share"], part["production_share"], part["flag"], colours(), as_given=True
+        )
+        event = st.plotly_chart(
+            figure, theme="streamlit", config=config, key=f"distribution.bars.{view.column}", on_select="rerun",
+            selection_mode="points",
+        )  # fmt: skip
+        ratio = view.info["flag_ratio"]
+        st.caption(
+            f"▲ ▼ more than {ratio:g}× over or under its share of production (exactly {ratio:g}× is not flagged). "
+            "Click a bar to pick its records."
+        )
+    with right:
+        st.markdown("**What each adds to KL**")
+        st.plotly_chart(
+            contributions(part["category"], part["contribution"], colours()), theme="streamlit", config=config,
+            key=f"distribution.contributions.{view.column}",
+        )  # fmt: skip
+        st.caption("Positive: production asks for more of it than training has. The sum is KL.")
+    clicked = {int(round(point["y"])) for point in event.selection.points}
+    return [part["category"][row] for row in sorted(clicked) if row < len(rows)]
+
+
+def alone(view: View) -> list[str]:
+    """Training without production: counts, and how uneven they are; returns the categories ticked in the table."""
+    from core.figures import category_bars
+
+    names, counts = view.table["category"], view.table["training"]
+    total = sum(counts)
+    if not total:
+        return []
+    shares = [n / total for n in counts]
+    entropy = -math.fsum(p * math.log(p) for p in shares if p)
+    places = st.columns(4)
+    places[0].metric("Categories", f"{len(names):,}")
+    places[1].metric("Largest", f"{max(shares):.1%}", help="Share of the most frequent one.")
+    places[2].metric(
+        "Largest to smallest", f"{max(counts) / min(n for n in counts if n):,.1f}×", help="Imbalance: ratio of counts."
+    )
+    places[3].metric(
+        "Effective number", f"{math.exp(entropy):.1f}",
+        help="exp of the entropy: so many equally large categories would be as varied.",
+    )  # fmt: skip
+    few = [name for name, n in zip(names, counts, strict=True) if n < 30]
+    if few:
+        st.caption(
+            f"{len(few):,} of {len(names):,} categories have fewer than 30 records, too few to learn or to audit alone."
+        )
+    if len(names) > 1:
+        cut = min(len(names), DRAWN)
+        figure = category_bars(names[:cut], shares[:cut], [], (), colours(), as_given=True)
+        st.plotly_chart(
+            figure, theme="streamlit", config={"displayModeBar": False}, key=f"distribution.alone.{view.column}"
+        )
+        if cut < len(names):
+            st.caption(f"The {cut} largest of {len(names):,}.")
+    return _picked(view, {"training": counts, "share": shares})
+
+
+def table(view: View) -> list[str]:
+    """Every category with its numbers; returns those that are ticked."""
+    t = view.table
+    columns = {
+        "training": t["training"],
+        "training share": t["training_share"],
+        "production": t["production"],
+        "production share": t["production_share"],
+        "ratio": [r if math.isfinite(r) else None for r in t["ratio"]],
+        "verdict": [WORDS[f] for f in t["flag"]],
+        "adds to KL": [c if math.isfinite(c) else None for c in t["contribution"]],
+        "keep": t["keep"],
+        "add": t["add"],
+    }
+    if view.info["production"] is None:
+        del columns["production"]
+    if "kl" in view.info["infinite"]:
+        columns["adds, smoothed"] = t["contribution_smoothed"]
+    return _picked(view, columns)
+
+
+def _picked(view: View, columns: dict[str, list]) -> list[str]:
+    names = view.table["category"]
+    number = st.column_config.NumberColumn
+    chosen = st.dataframe(
+        {"category": [short(n, 80) for n in names], **columns},
+        hide_index=True, width="stretch", on_select="rerun", selection_mode="multi-row",
+        key=f"distribution.table.{view.column}.{len(names)}",
+        column_config={
+            **{name: number(format="localized") for name in ("training", "production", "keep", "add")},
+            **{name: number(format="percent") for name in ("training share", "production share", "share")},
+            "ratio": number("ratio", format="%.2f×", help="Training share over production share."),
+            "adds to KL": number(format="%+.4f", help="Nats; empty where infinite."),
+            "adds, smoothed": number(format="%+.4f"),
+            "keep": number(format="localized", help="Left when only removing, to reach production's shares."),
+            "add": number(format="localized", help="To collect when only adding, to reach production's shares."),
+        },
+    ).selection.rows  # fmt: skip
+    return [names[row] for row in chosen if row < len(names)]
+
+
+def offer(view: View, title: str, chosen: list[str], labels) -> None:
+    """Turn the chosen categories into a selection of their training records. `labels()` gives what each record counts under."""
+    if not chosen:
+        st.caption("Tick categories in the table to pick their records.")
+        return
+    wanted = set(chosen)
+    counts = dict(zip(view.table["category"], view.table["training"], strict=True))
+    count = sum(counts[name] for name in wanted)
+    shown = ", ".join(short(name, 40) for name in chosen[:3]) + (
+        f" and {len(chosen) - 3} more" if len(chosen) > 3 else ""
+    )
+    left, right = st.columns([1, 3], vertical_alignment="center")
+    right.caption(f"{literal(title)}: {literal(shown)}")
+    if left.button(
+        f"Select their {count:,} records",
+        disabled=not count,
+        key="distribution.select",
+        type="primary",
+        width="stretch",
+    ):
+        data = state.workspace().need()
+        ids = [i for i, label in zip(data.ids(), labels(), strict=True) if label in wanted]
+        state.select(ids, f"{title}: {shown}")
+        st.rerun()
