@@ -16,9 +16,8 @@ from core.progress import Progress, part, silent
 from core.quality.duplicates import canonical_text, embedded_text
 from core.workspace import Inputs, Output
 
-RELIABLE = (
-    0.8  # agreement of classifier and labels under which what is off cannot be told from what the classifier cannot see
-)
+RELIABLE = 0.8
+"""Agreement of classifier and given labels under which wrong labels cannot be told from what the classifier cannot see."""
 DEFAULTS = {
     "column": "category",
     "folds": 5,
@@ -220,9 +219,8 @@ def run(inputs: Inputs) -> Output:
             "flagged": int(flagged.sum()),
             "noise": noise,  # estimated share of wrong labels: mass off the diagonal of the calibrated joint
             "accuracy": 1 - noise,
-            "agreement": float(
-                (probabilities.argmax(axis=1) == labels).mean()
-            ),  # of the classifier with the given labels
+            "agreement": agreement,  # of the classifier with the given labels, on records that it did not learn from
+            "reliable": agreement >= RELIABLE,  # whether `noise` and `accuracy` mean anything
             "confused": _confused(joint, names, len(rows)),
         }
     inputs.progress(1, 1, f"{info.get('flagged', 0):,} labels in doubt")
