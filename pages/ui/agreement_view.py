@@ -67,7 +67,7 @@ def _number(value: float | None) -> str:
 
 
 def _with_interval(kappa: Kappa | None) -> str:
-    return UNDEFINED if kappa is None else f"{kappa.value:.4f} ({kappa.low:.2f}–{kappa.high:.2f})"
+    return UNDEFINED if kappa is None else f"{kappa.value:.4f} ({kappa.low:.2f} to {kappa.high:.2f})"
 
 
 def _targets(found: Comparison) -> None:

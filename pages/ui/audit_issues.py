@@ -47,7 +47,7 @@ def _table(reading: Reading, said: dict[str, str], listed: list[str]) -> None:
             "response": [short(rows.get(one, {}).get("response") or "", 160) for one in listed],
         },
         hide_index=True, width="stretch", key="audit.issues", selection_mode="single-row",
-        on_select=lambda: _go_to(listed),
+        on_select=lambda: _go_to(listed), column_config={"note": st.column_config.TextColumn(width="medium")},
     )  # fmt: skip
     st.caption("Choose a row to read that record in the reviewer above.")
 

@@ -204,11 +204,17 @@ def groups(reading: Reading) -> None:
         st.info("No record is judged yet, so there is no rate to compare.")
         return
     rows = {row["record_id"]: row for row in rows_of(data, list(said), tuple(known))}
-    for column, name in zip(st.columns(2) if len(known) > 1 else [st.container()], known, strict=False):
-        with column:
-            _by(name, said, {record_id: row.get(name) for record_id, row in rows.items()})
-    for name in known[2:]:
-        _by(name, said, {record_id: row.get(name) for record_id, row in rows.items()})
+    group_of = {name: {record_id: row.get(name) for record_id, row in rows.items()} for name in known}
+    several = [name for name in known if len(set(group_of[name].values())) > 1]
+    if not several:
+        st.info(
+            "The records of this sample all have one category, annotator and language: there is nothing to compare."
+        )
+        return
+    for start in range(0, len(several), 2):
+        for column, name in zip(st.columns(2), several[start : start + 2], strict=False):
+            with column:
+                _by(name, said, group_of[name])
     st.caption(
         f"Share with an issue, Wilson 95 % intervals; the dashed line is {LIMIT:.0%}. Groups of a few records have wide "
         "intervals, and among many groups one looks bad by chance: treat this as a hint where to read more."
@@ -220,16 +226,15 @@ def _by(name: str, said: dict[str, str], group_of: dict[str, str | None]) -> Non
 
     found = error_by(said, group_of)[:30]
     st.markdown(f"**{GROUPS[name]}**")
-    st.plotly_chart(
-        intervals(
-            [f"{short(group.name, 28)} ({group.failed} of {group.judged})" for group in found],
-            [group.rate for group in found],
-            [group.interval.low for group in found],
-            [group.interval.high for group in found],
-            target=LIMIT,
-        ),
-        theme="streamlit", config=PLOT, key=f"audit.by.{name}",
-    )  # fmt: skip
+    figure = intervals(
+        [f"{short(group.name, 28)} ({group.failed} of {group.judged})" for group in found],
+        [group.rate for group in found],
+        [group.interval.low for group in found],
+        [group.interval.high for group in found],
+        target=LIMIT,
+    )
+    figure.update_xaxes(rangemode="tozero")
+    st.plotly_chart(figure, theme="streamlit", config=PLOT, key=f"audit.by.{name}")
 
 
 def document(reading: Reading) -> None:
@@ -246,4 +251,4 @@ def document(reading: Reading) -> None:
         "Download the report", page, file_name=f"audit-{sample.id[:8]}.md", mime="text/markdown", key="audit.report",
         icon=":material/download:", type="primary",
     )  # fmt: skip
-    st.code(page, language="markdown", wrap_lines=True)
+    st.code(page, language=None, wrap_lines=True)

@@ -37,8 +37,8 @@ def test_pubmedqa(tmp_path):
 
 
 def test_pandalm_of_all_its_rows(tmp_path):
-    """Some rows have an empty response1; with another column mapped as the response all 999 are records."""
-    data = imported(tmp_path, "pandalm/testset-v1.json.gz", mapping={"prompt": "instruction", "response": "cmp_key"})
+    """Some rows have an empty instruction or response1; with other columns mapped all 999 are records."""
+    data = imported(tmp_path, "pandalm/testset-v1.json.gz", mapping={"prompt": "cmp_key", "response": "motivation_app"})
     names = suggested(rating_columns(data))
     assert names == ["field.annotator1", "field.annotator2", "field.annotator3"]
     found = compare(ratings_of(data, names), names, data.ids())
