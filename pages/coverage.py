@@ -28,8 +28,11 @@ PANELS = {
 def main() -> None:
     workspace = state.workspace()
     data = workspace.dataset()
-    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-        st.title("Coverage", width="content")
+    points = layout(workspace, data) if data is not None else None
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.title("Coverage", width="stretch")
+        if points is not None:
+            coverage_map.meaning(points)
         if data is not None:
             coverage_settings.popover(workspace, data)
     st.write("What the training set holds, what it repeats, and what production asks for that it lacks.")
@@ -37,7 +40,6 @@ def main() -> None:
         st.write("Nothing is imported yet, so there is nothing to map.")
         st.page_link("pages/data.py", label="Import a file", icon=":material/folder_open:")
         return
-    points = layout(workspace, data)
     if points is None:
         jobs.waiting_for("map" if current(workspace, "embed") else "embed", "The map")
         return
@@ -47,14 +49,9 @@ def main() -> None:
     coverage_map.draw(workspace, data, points, holes=st.session_state["coverage.panel"] == "Holes")
     panel = st.segmented_control(
         "Below the map", list(PANELS), key="coverage.panel", required=True, label_visibility="collapsed",
-        format_func=_count, persist_state="session",
+        persist_state="session",
     )  # fmt: skip
     PANELS[panel](workspace, data, points)
-
-
-def _count(panel: str) -> str:
-    chosen = state.selection()
-    return f"Selection · {len(chosen):,}" if panel == "Selection" and chosen else panel
 
 
 main()

@@ -84,11 +84,16 @@ def brief_markdown(
             if info.get("covered_low") is not None
             else "."
         ),
-        "A production record is covered when its nearest training record has a cosine similarity of at least "
-        f"{info['threshold']:.2f} ({info['threshold_rule']}).",
+        "A production record is uncovered when its nearest training record has a cosine similarity below "
+        f"{info['threshold']:.2f} ({info['threshold_rule']})"
+        + (
+            f", or training is less than {info['thin']:.0%} as dense around it as production is."
+            if "thin" in info
+            else "."
+        ),
         "",
-        "How many to collect = share of production x size of the training set, so that each hole gets the weight in training that it has "
-        "in production. The range is the 95 % interval of that share. Write new records; do not copy the examples.",
+        "How many to collect = share of production x size of the training set, so that each hole gets the weight in training that it "
+        "has in production. The range is the 95 % interval of that share. Write new records; do not copy the examples.",
         "",
     ]
     for g in found:
@@ -106,7 +111,7 @@ def brief_markdown(
         for i in g.examples:
             lines += [*_fenced(prompts.get(i, "")), ""]
         if g.nearest:
-            lines += ["The nearest that training has (too far to cover it):", ""]
+            lines += ["The nearest that training has (too far or too little to cover it):", ""]
             for i in g.nearest:
                 lines += [f"Record `{i}`", "", *_fenced(nearest.get(i, "")), ""]
     if not found:

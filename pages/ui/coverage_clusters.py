@@ -38,23 +38,25 @@ def panel(workspace: Workspace, data: Dataset, points: Points) -> None:
     )  # fmt: skip
     noise = found.info["noise"]
     st.caption(
-        f"{len(found.info['clusters']):,} clusters hold {data.count - noise:,} of {data.count:,} records; {noise:,} ({noise / data.count:.0%}) "
-        "are noise: too unlike the others to be counted as a cluster. Found by HDBSCAN in the embedding, not on the drawn map; named by "
-        "the terms that set them apart. Click a row to select its records; tick several to select them together."
+        f"{len(found.info['clusters']):,} clusters hold {data.count - noise:,} of {data.count:,} records; {noise:,} "
+        f"({noise / data.count:.0%}) are noise: too unlike the others to be counted as a cluster. Found by HDBSCAN in the embedding, "
+        "not on the drawn map; named by the terms that set them apart. Click a row to select its records; tick several to select "
+        "them together."
     )
     labels = table.pop("cluster number")
     clickable(
         table, f"coverage.clusters.{found.key[:8]}", partial(_select, workspace, labels), several=True,
-        height=min(38 + 35 * len(labels), 460), column_config=_format(hard, coverage),
+        height=min(38 + 35 * len(labels), 460),
+        column_config=_format(hard, coverage, max(table["share"] + table.get("production", []))),
     )  # fmt: skip
 
 
-def _format(hard: tuple[str, str] | None, coverage: Result | None) -> dict[str, Any]:
+def _format(hard: tuple[str, str] | None, coverage: Result | None, most: float) -> dict[str, Any]:
     column = st.column_config
     config = {
         "name": column.TextColumn("Cluster", width="medium"),
         "size": column.NumberColumn("Records", format="localized"),
-        "share": column.ProgressColumn("Share of training", format="percent", min_value=0, max_value=1),
+        "share": column.ProgressColumn("Share of training", format="%.1f %%", min_value=0, max_value=most),
         "difficulty": column.NumberColumn(
             "Mean difficulty",
             format="%.3g",
@@ -73,7 +75,7 @@ def _format(hard: tuple[str, str] | None, coverage: Result | None) -> dict[str, 
             f"{1 - (coverage.info['covered_share'] or 0):.0%} are covered by none and missing from this column."
         )
         config["production"] = column.ProgressColumn(
-            "Share of production", format="percent", min_value=0, max_value=1, help=told
+            "Share of production", format="%.1f %%", min_value=0, max_value=most, help=told
         )
     return config
 
@@ -98,11 +100,11 @@ def _rows(workspace, data, found, coverage, duplicates, columns: dict[str, str])
     names = {c["cluster"]: short(c["name"], 80) for c in found.info["clusters"]} | {-1: "noise"}
     table: dict[str, list] = {
         "cluster number": numbers, "name": [names[n] for n in numbers],
-        "size": size[at].tolist(), "share": (size[at] / max(1, len(labels))).tolist(),
+        "size": size[at].tolist(), "share": (100 * size[at] / max(1, len(labels))).tolist(),
     }  # fmt: skip
     if coverage is not None and coverage.info["production"]:
         visits = {r["cluster"]: r["production"] for r in coverage.info["regions"]}
-        table["production"] = [visits.get(n, 0) / coverage.info["production"] for n in numbers]
+        table["production"] = [100 * visits.get(n, 0) / coverage.info["production"] for n in numbers]
     for title, name in columns.items():
         if name:
             values = coverage_data.column(workspace, data, name).values

@@ -54,9 +54,8 @@ def _figures(info: dict) -> None:
     said = []
     if info["covered_share"] is not None:
         said.append(
-            f"**Covered**: the nearest training record is at least as similar ({info['threshold']:.2f}) as training records are to each "
-            f"other, all but the loneliest 5 %; of {info['production']:,} production records, 95 % interval {info['covered_low']:.1%} to "
-            f"{info['covered_high']:.1%}."
+            f"**Covered**: training holds a record that is near enough, and enough of them. Of {info['production']:,} production "
+            f"records, 95 % interval {info['covered_low']:.1%} to {info['covered_high']:.1%}. {_why(info)}"
         )
     if info["coverage"] is not None:
         expected = info.get("expected_coverage")
@@ -71,6 +70,17 @@ def _figures(info: dict) -> None:
     st.caption("  \n".join(said))
     for text in info.get("warnings", []):
         st.caption(f":material/info: {literal(text, 400)}")
+
+
+def _why(info: dict) -> str:
+    """The rule by which a production record is uncovered, with how many each half of it finds."""
+    least = f"its nearest training record is less similar than {info['threshold']:.2f}, the 5 % quantile within training itself"
+    if "thin" not in info:
+        return f"A record is uncovered when {least}."
+    return (
+        f"Uncovered: far from training ({info['far_records']:,}: {least}), or where training is thin ({info['thin_records']:,}: "
+        f"less than {info['thin']:.0%} as dense around it as production is)."
+    )
 
 
 def _ranked(holes: list[Gap], found: Result) -> None:
@@ -95,9 +105,9 @@ def _ranked(holes: list[Gap], found: Result) -> None:
         },
     )  # fmt: skip
     st.caption(
-        f"How many to collect = the hole's share of production × {found.info['training']:,} training records, so that it weighs in training what "
-        "it weighs in production; the range follows from the share's interval. Holes are groups of uncovered production records that are "
-        "alike in the embedding, largest first."
+        f"How many to collect = the hole's share of production × {found.info['training']:,} training records, so that it weighs in "
+        "training what it weighs in production; the range follows from the share's interval. Holes are groups of uncovered production "
+        "records that are alike in the embedding, largest first."
     )
 
 
@@ -121,8 +131,8 @@ def _brief(data: Dataset, production: Dataset, found: Result, holes: list[Gap]) 
 def _one(data: Dataset, production: Dataset, found: Result, hole: Gap) -> None:
     with st.container(border=True):
         st.markdown(
-            f"**{literal(hole.name, 120)}** · {hole.size:,} production records ({hole.share:.1%}) · collect about **{hole.collect:,}** "
-            f"({hole.collect_low:,} to {hole.collect_high:,})"
+            f"**{literal(hole.name, 120)}** · {hole.size:,} production records ({hole.share:.1%}) · collect about "
+            f"**{hole.collect:,}** ({hole.collect_low:,} to {hole.collect_high:,})"
         )
         st.caption("Distinguishing terms: " + ", ".join(literal(t, 60) for t in hole.terms))
         st.markdown("What production asks")
@@ -148,8 +158,8 @@ def _unvisited(workspace: Workspace, found: Result) -> None:
     count = sum(r["training"] for r in regions.values())
     st.markdown("**What production never asks for**")
     st.caption(
-        f"{len(regions):,} {'cluster' if len(regions) == 1 else 'clusters'} of {count:,} training records ({count / found.info['training']:.1%}) "
-        f"that no record of this production sample is nearest to: {literal('; '.join(names), 400)}."
+        f"{len(regions):,} {'cluster' if len(regions) == 1 else 'clusters'} of {count:,} training records "
+        f"({count / found.info['training']:.1%}) that no record of this production sample is nearest to: {literal('; '.join(names), 400)}."
     )
     st.button(
         "Select them",

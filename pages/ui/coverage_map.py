@@ -18,8 +18,8 @@ MEANING = """
 **Trustworthiness** (0 to 1): of the records that the map draws next to each other, how many really are alike. Below about
 0.8, read small distances with care.
 
-**Neighbours kept**: the share of each record's 15 nearest in the full embedding that are among its 15 nearest on the map too. 20 to 40 %
-is usual for two dimensions; it is why clusters, duplicates and holes are found in the embedding and never on the map.
+**Neighbours kept**: the share of each record's 15 nearest in the full embedding that are among its 15 nearest on the map too. 20 to
+40 % is usual for two dimensions; it is why clusters, duplicates and holes are found in the embedding and never on the map.
 
 **Distances between far groups, their sizes and their order mean nothing** in a UMAP. Only "these are alike" does.
 
@@ -46,19 +46,22 @@ def facts(workspace: Workspace, points: Points) -> None:
         said.append(f"{literal(embed.info.get('model', ''), 60)} on the {literal(embed.info.get('text', 'prompt'))}")
         cut, limit = embed.info.get("truncated") or 0, embed.info.get("limit")
         said.append(f"**{cut:,}** texts cut at {limit} tokens" if cut and limit else "no text cut")
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption(" · ".join(said), width="stretch")
-        with st.popover("What it means", type="tertiary", icon=":material/help:"):
-            st.markdown(MEANING)
-            sample = info.get("fidelity_sample")
-            if sample and sample < points.training:
-                st.caption(f"Both figures are measured on a random sample of {sample:,} records.")
+    st.caption(" · ".join(said))
     if points.preview:
         jobs.waiting_for("map", "The map")
         st.caption(
             "Until then: the first two principal components, a preview that shows only the coarsest differences."
         )
     _warnings(workspace, points, embed)
+
+
+def meaning(points: Points) -> None:
+    """What the figures over the map mean, to open when one asks."""
+    with st.popover("About", icon=":material/help:", key="coverage.about"):
+        st.markdown(MEANING)
+        sample = points.info.get("fidelity_sample")
+        if sample and sample < points.training:
+            st.caption(f"Both figures are measured on a random sample of {sample:,} records.")
 
 
 def _warnings(workspace: Workspace, points: Points, embed) -> None:

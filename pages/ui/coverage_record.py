@@ -66,13 +66,15 @@ def _production(workspace: Workspace, home: Dataset, record_id: str) -> None:
     if coverage is not None:
         import pyarrow.compute as pc
 
-        table = coverage.table(["record_id", "nearest_id", "similarity", "covered", "hole"])
+        table = coverage.table()
         at = pc.index(table.column("record_id"), record_id).as_py()
         if at >= 0:
             row = table.slice(at, 1).to_pylist()[0]
             hole = [h["name"] for h in coverage.info["holes"] if h["hole"] == row["hole"]]
+            far = row["similarity"] is not None and row["similarity"] < coverage.info["threshold"]
             told = {
-                "covered": "yes" if row["covered"] else "no", "hole": hole[0] if hole else "",
+                "covered": "yes" if row["covered"] else "no, far from training" if far else "no, training is thin here",
+                "hole": hole[0] if hole else "",
                 "similarity to the nearest training record": f"{row['similarity']:.2f}" if row["similarity"] is not None else "",
             }  # fmt: skip
             if row["nearest_id"]:

@@ -30,7 +30,10 @@ def opened() -> tuple[str, str] | None:
 
 def box(workspace: Workspace) -> None:
     """The search field; a search makes its hits the selection and lists them."""
-    ways = list(HOW) if current(workspace, "embed") is not None else ["text"]
+    embed = current(workspace, "embed")
+    ways = (
+        list(HOW) if embed is not None and embed.info.get("kind") != "given" else ["text"]
+    )  # given vectors place no query
     if st.session_state.get("coverage.how") not in ways:
         st.session_state["coverage.how"] = ways[0]
     st.text_input(
@@ -112,11 +115,10 @@ def table(
 ) -> None:
     """Records to skim; a click on one opens it."""
     rows = records.rows_of(data, ids, ("category", "prompt", "response"))
-    shown = {**extra, "prompt": [], "response": []}
-    if any(r.get("category") for r in rows):
-        shown = {**extra, "category": [short(r.get("category") or "", 40) for r in rows], **shown}
-    for name in ("prompt", "response"):
-        shown[name] = [short(r.get(name) or "", 160) for r in rows]
+    shown = dict(extra)
+    for name, limit in (("category", 40), ("prompt", 160), ("response", 160)):
+        if any(r.get(name) for r in rows):
+            shown[name] = [short(r.get(name) or "", limit) for r in rows]
     kept = [r["record_id"] for r in rows]
     clickable(
         {n: v[: len(kept)] for n, v in shown.items()}, f"{key}.{data.digest[:8]}", partial(_open_row, kept, role),

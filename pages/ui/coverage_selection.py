@@ -91,7 +91,7 @@ def _by_value(workspace: Workspace, data: Dataset) -> None:
         if st.session_state.get("coverage.by") not in options:
             st.session_state["coverage.by"] = options[0]
         by = st.selectbox(
-            "Choose by", options, key="coverage.by", format_func=lambda n: short(known.get(n, "Saved subset"), 50), width=200,
+            "Choose by", options, key="coverage.by", format_func=lambda n: short(known.get(n, "Saved subset"), 50), width=170,
             persist_state="session",
         )  # fmt: skip
         if by == "subset":
@@ -103,7 +103,7 @@ def _by_value(workspace: Workspace, data: Dataset) -> None:
         key = f"coverage.values.{by}.{data.digest[:8]}"
         count = {} if by == "subset" else {n: f" ({sizes[k]:,})" for k, n in enumerate(names)}
         picked = st.multiselect(
-            "Values", names, key=key, format_func=lambda n: short(n, 60) + count.get(n, ""), width=320
+            "Values", names, key=key, format_func=lambda n: short(n, 60) + count.get(n, ""), width=240
         )
         how = st.segmented_control(
             "And the selection",
@@ -138,7 +138,7 @@ def _choose(workspace: Workspace, data: Dataset, by: str, picked: list[str], how
 def _save(workspace: Workspace, data: Dataset, chosen: state.Selection, here: list[str]) -> None:
     with st.form("coverage.save", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.text_input(
-            "Keep as a subset under the name", key="coverage.name", placeholder=short(chosen.title, 60), width=320
+            "Keep as a subset under the name", key="coverage.name", placeholder=short(chosen.title, 60), width=240
         )
         if st.form_submit_button("Save subset", icon=":material/bookmark_add:", key="coverage.save_now"):
             try:

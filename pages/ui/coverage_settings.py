@@ -25,8 +25,8 @@ def popover(workspace: Workspace, data: Dataset) -> None:
         )  # fmt: skip
         model = st.text_input(
             "Embedding model", embed["model"], key="coverage.model", placeholder="all-MiniLM-L6-v2",
-            help="The built-in all-MiniLM-L6-v2; the folder of another sentence-transformers model, or its hub id; `lexical` to compare "
-            "words only; `column:NAME` or the path of a .npy file for vectors that you bring.",
+            help="The built-in all-MiniLM-L6-v2; the folder of another sentence-transformers model, or its hub id; `lexical` to "
+            "compare words only; `column:NAME` or the path of a .npy file for vectors that you bring.",
         )  # fmt: skip
         mode = st.radio(
             "Layout", list(MODES), index=list(MODES).index(layout["mode"]), format_func=MODES.get, key="coverage.mode"

@@ -71,10 +71,11 @@ def finished(tmp_path_factory) -> Path:
         ids = pa.array(space.need(role).ids())
         table = pa.table({
             "record_id": ids, "text_key": pa.array(texts), "tokens": pa.array([9] * len(texts), pa.int32()),
-            "truncated": pa.array([False] * len(texts)),
+            "truncated": pa.array([False] * len(texts)), "empty": pa.array([False] * len(texts)),
         })  # fmt: skip
         info = {
             "model": "stand-in",
+            "kind": "given",
             "dimension": 16,
             "records": len(texts),
             "truncated": 0,
@@ -142,8 +143,12 @@ def imported(tmp_path, monkeypatch) -> Path:
 
 
 def _use(monkeypatch, home: Path, workspace: str) -> None:
+    import streamlit as st
+
     monkeypatch.setenv("QUADRANT_HOME", str(home))
     monkeypatch.setenv("QUADRANT_DATA", "")
+    st.cache_resource.clear()  # what it keeps is made of classes that are imported anew below
+    st.cache_data.clear()
     for name in [m for m in sys.modules if m == "pages" or m.startswith("pages.")]:
         monkeypatch.delitem(sys.modules, name)  # pages.ui.state reads the home when it is imported
     monkeypatch.chdir(ROOT)

@@ -22,7 +22,7 @@ class ScatterLegend extends ScatterDrawing {
       ends.forEach((end, k) => (end.textContent = formatNumber(c.limits[k])));
     } else {
       const counts = this.countCategories(), order = [...c.names.keys()].filter((k) => k !== c.noise).sort((a, b) => counts[b] - counts[a] || a - b);
-      if (c.noise >= 0) order.push(c.noise);
+      if (c.noise >= 0 && counts[c.noise]) order.push(c.noise);
       for (const k of order.slice(0, LEGEND_LIMIT)) entries.append(this.entry(c.names[k], counts[k], `rgb(${this.colours[k]})`, { code: k }));
       if (order.length > LEGEND_LIMIT) {
         const more = document.createElement("div");
@@ -43,9 +43,10 @@ class ScatterLegend extends ScatterDrawing {
     this.markLegend();
   }
 
+  /** Points of each category in the first layer; overlays are counted in the layers' own entries. */
   countCategories() {
-    const counts = new Uint32Array(this.config.colour.names.length), { codes, visible } = this;
-    for (let i = 0; i < codes.length; i++) if (!visible || bitAt(visible, i)) counts[codes[i]] += 1;
+    const counts = new Uint32Array(this.config.colour.names.length), { codes, layer, visible } = this;
+    for (let i = 0; i < codes.length; i++) if (!layer?.[i] && (!visible || bitAt(visible, i))) counts[codes[i]] += 1;
     return counts;
   }
 

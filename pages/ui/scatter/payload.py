@@ -68,8 +68,12 @@ class ScatterPayload:
 
     def with_colour(self, colour: Categories | Values) -> ScatterPayload:
         """The same points in another colour."""
-        block, described = _colour(colour, self.count)
+        block, described = _colour(colour, self.count, self._overlaid())
         return replace(self, blocks={**self.blocks, "colour": block}, header={**self.header, "colour": described})
+
+    def _overlaid(self) -> np.ndarray | None:
+        """(N,) bool: points of the layers over the first; None without layers."""
+        return np.frombuffer(self.blocks["layer"][1], np.uint8) > 0 if "layer" in self.blocks else None
 
     def xy(self) -> tuple[np.ndarray, np.ndarray]:
         """The coordinates as drawn: two float32 arrays (N,); add `header["origin"]` for the caller's values."""
@@ -112,7 +116,7 @@ def scatter_payload(
         both = np.concatenate([x - origin[0], y - origin[1]]).astype("<f4")
     content = both.tobytes()
     digest = _digest(b"order", identity.encode(), content)
-    block, described = _colour(colour, count)
+    block, described = _colour(colour, count, None if layer is None else np.asarray(layer) > 0)
     blocks: dict[str, Block] = {"xy": (_digest(content), content), "colour": block}
     header: dict[str, Any] = {"origin": origin, "colour": described}
     if layer is not None:
@@ -183,9 +187,9 @@ def _bits(mask: np.ndarray, count: int, name: str) -> Block:
     return _digest(name.encode(), content), content
 
 
-def _colour(colour: Categories | Values, count: int) -> tuple[Block, dict[str, Any]]:
+def _colour(colour: Categories | Values, count: int, overlaid: np.ndarray | None = None) -> tuple[Block, dict[str, Any]]:
     if isinstance(colour, Values):
-        return _continuous(colour, count)
+        return _continuous(colour, count, overlaid)
     codes = np.asarray(colour.codes)
     names = [str(n) for n in colour.names]
     if codes.shape != (count,) or codes.dtype.kind not in "iu":
@@ -206,7 +210,7 @@ def _colour(colour: Categories | Values, count: int) -> tuple[Block, dict[str, A
     return (_digest(content, repr(names).encode(), repr(light).encode()), content), described
 
 
-def _continuous(colour: Values, count: int) -> tuple[Block, dict[str, Any]]:
+def _continuous(colour: Values, count: int, overlaid: np.ndarray | None) -> tuple[Block, dict[str, Any]]:
     values = np.asarray(colour.values, dtype=np.float64)
     if values.shape != (count,):
         raise ValueError(f"there are {count} points but values are {values.shape}: give one number a point")
@@ -217,7 +221,8 @@ def _continuous(colour: Values, count: int) -> tuple[Block, dict[str, Any]]:
     described = {
         "kind": "values", "title": colour.title, "limits": [float(low), float(high)],
         "light": [*palette.scale(colour.scale)], "dark": [*palette.scale(colour.scale, dark=True)],
-        "grey": [palette.grey(), palette.grey(dark=True)], "missing": int((~finite).sum()),
+        "grey": [palette.grey(), palette.grey(dark=True)],
+        "missing": int((~finite if overlaid is None else ~finite & ~overlaid).sum()),
     }  # fmt: skip
     return (_digest(content, repr(described).encode()), content), described
 
