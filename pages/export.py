@@ -1,5 +1,6 @@
 """Export: what is written, in which format, to where; the removals in force and the named subsets behind it."""
 
+import os
 from pathlib import Path
 
 import streamlit as st
@@ -13,7 +14,7 @@ from core.review.subsets import add_subset, subset_ids, subsets
 from core.workspace import Dataset, Workspace
 from pages.ui import export_file, export_lists, records, state
 from pages.ui.export_file import Choice
-from pages.ui.export_lists import plural
+from pages.ui.export_lists import asking, plural
 from pages.ui.safe import literal, short
 
 KINDS = {"selection": "The selection", "subset": "A named subset", "all": "All but the removed"}
@@ -46,9 +47,14 @@ def page() -> None:
     if choice and choice.ids:
         _target(workspace, data, choice, to)
     export_file.done()
-    _selection(workspace, store, data, removed)
+    removable = _selection(store, data, removed)
     export_lists.removals(store)
     export_lists.named(store, data)
+    question, details = state.remembered("export.asking", ("", {}))
+    if question == "remove" and removable:
+        export_lists.remove(store, removable, details["token"])
+    elif question == "replace" and choice and choice.ids:
+        export_file.ask(workspace, choice, to, details["path"])
 
 
 def _choice(store: Store, data: Dataset, removed: set[str]) -> Choice | None:
@@ -107,16 +113,16 @@ def _target(workspace: Workspace, data: Dataset, choice: Choice, to: str) -> Non
         if not typed.strip():
             st.error("Name the file to write.")
         elif path.is_file():
-            export_file.ask(workspace, choice, to, path)
+            asking("replace", path=path)
         else:
             export_file.write(workspace, choice, to, path)
 
 
-def _selection(workspace: Workspace, store: Store, data: Dataset, removed: set[str]) -> None:
-    """What else can be done with the selection: keep it under a name, or remove it from the data."""
+def _selection(store: Store, data: Dataset, removed: set[str]) -> list[str]:
+    """What else can be done with the selection: keep it under a name, or remove it from the data. Returns what can be removed."""
     chosen = state.selection()
     if not chosen:
-        return
+        return []
     st.subheader("The selection")
     at = records.positions(data)
     ids = [i for i in chosen.ids if i in at and i not in removed]
@@ -146,8 +152,8 @@ def _selection(workspace: Workspace, store: Store, data: Dataset, removed: set[s
         disabled=not ids,
         help="Take these records out of the data, with a reason",
     ):
-        state.remember("export.removal", "")
-        export_lists.remove(store, ids)
+        asking("remove", token=os.urandom(8).hex())
+    return ids
 
 
 page()

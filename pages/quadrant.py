@@ -35,7 +35,6 @@ def page() -> None:
         quadrant_how.how(workspace, influence, current(workspace, "difficulty"))
     record_id = state.remembered("quadrant.reading", "")
     if record_id:
-        state.remember("quadrant.reading", "")
         quadrant_plot.read(data, seen, record_id)
 
 

@@ -95,8 +95,8 @@ class Format:
 
 FORMATS: dict[str, Format] = {
     "original": Format(
-        "As imported: the same rows, byte for byte, in the format of the source", "", write_original,
-        "A source row that gave several records is written once.",
+        "As imported: the same rows, byte for byte", "", write_original,
+        "In the format of the source. A source row that gave several records is written once.",
     ),
     "jsonl": Format(
         "JSON Lines: every field that Quadrant read", ".jsonl", write_jsonl,
@@ -107,8 +107,8 @@ FORMATS: dict[str, Format] = {
         "Cells stand as they are: a spreadsheet would run those that begin with =, +, - or @.",
     ),
     "csv-safe": Format(
-        "CSV for a spreadsheet: cells that could run as formulas are made harmless", ".csv", tables.write_csv_safe,
-        "Such cells get a ' in front, so this file is for reading, not for training.",
+        "CSV for a spreadsheet: formulas made harmless", ".csv", tables.write_csv_safe,
+        "Cells that a spreadsheet would run get a ' in front, so this file is for reading, not for training.",
     ),
     "parquet": Format(
         "Parquet: every column that Quadrant holds", ".parquet", tables.write_records,

@@ -13,6 +13,7 @@ from core.errors import QuadrantError
 from core.exporting import export_records
 from core.workspace import Dataset, Workspace
 from pages.ui import records, state
+from pages.ui.export_lists import asking
 from pages.ui.safe import literal, short, visible
 
 BLOCKS, EACH = 8, 25  # runs of neighbouring records that are written to tell the size before the export
@@ -116,7 +117,7 @@ def _cells(content: bytes, ending: str) -> None:
 
 def default_path(workspace: Workspace, data: Dataset, choice: Choice, to: str) -> Path:
     """A free name in the workspace's folder of exports."""
-    stem = f"{state.name_for(Path(data.name))}-{state.safe_name(choice.title)[:40].strip('-') or 'selection'}"
+    stem = f"{state.name_for(Path(data.name))}-{state.safe_name(choice.title.partition('(')[0])[:40].strip('-') or 'selection'}"
     stem += "" if to == "original" else f"-{to}"
     folder, ending = workspace.path / "exports", suffix_of(data, to)
     number, path = 1, folder / f"{stem}{ending}"
@@ -141,7 +142,7 @@ def write(workspace: Workspace, choice: Choice, to: str, path: Path, overwrite: 
     st.rerun()
 
 
-@st.dialog("Replace the file?")
+@st.dialog("Replace the file?", on_dismiss=asking)
 def ask(workspace: Workspace, choice: Choice, to: str, path: Path) -> None:
     """An existing file is replaced only after this question."""
     st.text(str(path))
@@ -150,8 +151,10 @@ def ask(workspace: Workspace, choice: Choice, to: str, path: Path) -> None:
     )
     left, right = st.columns(2)
     if left.button("Replace", key="export.replace", type="primary", width="stretch"):
+        asking()
         write(workspace, choice, to, path, overwrite=True)
     if right.button("Keep it", key="export.replace_not", width="stretch"):
+        asking()
         st.rerun()
 
 

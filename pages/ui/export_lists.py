@@ -1,7 +1,5 @@
 """What an export builds on: the removals in force with their undo, and the named subsets."""
 
-import os
-
 import streamlit as st
 
 from core.errors import QuadrantError
@@ -68,11 +66,14 @@ def _entry(store: Store, entry: Entry) -> None:
         st.rerun()
 
 
-@st.dialog("Remove records")
-def remove(store: Store, ids: list[str]) -> None:
-    """Ask for the reason, then write the removal into the ledger; the file itself is never touched."""
-    token = state.remembered("export.removal", "") or os.urandom(8).hex()
-    state.remember("export.removal", token)
+def asking(what: str = "", **details: object) -> None:
+    """Which question stands open ("remove", "replace" or none), kept over reruns until it is answered or closed."""
+    state.remember("export.asking", (what, details))
+
+
+@st.dialog("Remove records", on_dismiss=asking)
+def remove(store: Store, ids: list[str], token: str) -> None:
+    """Ask for the reason, then write the removal into the ledger, once a `token`; the file itself is never touched."""
     st.markdown(
         f"**{plural(len(ids))}** leave the training data: exports, audits and selections go on without them. "
         "The imported file stays as it is, and the entry can be undone."
@@ -85,11 +86,12 @@ def remove(store: Store, ids: list[str]) -> None:
         except QuadrantError as error:
             st.error(literal(error, 300))
             return
-        state.remember("export.removal", "")
+        asking()
         state.remember("export.said", f"{plural(entry.count)} removed, entry {entry.entry} of the ledger.")
         state.select([], "")
         st.rerun()
     if right.button("Cancel", key="export.remove_not", width="stretch"):
+        asking()
         st.rerun()
 
 

@@ -15,8 +15,8 @@ from core.influence.selection import STRATEGIES, Frame, Selection, able
 from core.review.ledger import ledger, removed_ids
 from core.steps import current
 from core.workspace import Dataset, Workspace
-from pages.ui import records
-from pages.ui.coverage_data import ABSENT, DIVERGING, coded, source_key
+from pages.ui import palette, records
+from pages.ui.coverage_data import ABSENT, DIVERGING, OTHER_DARK, OTHER_LIGHT, coded, source_key
 from pages.ui.coverage_data import column as kept_column
 from pages.ui.scatter import Categories, ScatterPayload, Values, scatter_payload
 from pages.ui.scatter.payload import LABEL_LENGTH, LABELS_UP_TO
@@ -132,8 +132,11 @@ def _colour(digest: str, name: str, source: str, _workspace: Workspace, _data: D
     known = kept_column(_workspace, _data, name)
     if known.kind == "number":
         return Values(known.values, known.title, "diverging" if name in DIVERGING else "sequential")
-    codes, names, _ = coded(_workspace, known)
-    return Categories(codes, names, known.title, ABSENT.get(name, "none"))
+    codes, names, rest = coded(known)
+    light, dark = palette.categorical(len(names)), palette.categorical(len(names), dark=True)
+    if rest:
+        light[-1], dark[-1] = OTHER_LIGHT, OTHER_DARK
+    return Categories(codes, names, known.title, ABSENT.get(name, "none"), light, dark)
 
 
 def drawn_cut(seen: View, cut: float) -> float:

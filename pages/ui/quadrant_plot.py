@@ -28,8 +28,8 @@ def number(value: float) -> str:
     return f"{value:.4g}" if np.isfinite(value) else "–"
 
 
-def reading(record_id: str) -> None:
-    """Ask for a record to be shown in full at the end of this run."""
+def reading(record_id: str = "") -> None:
+    """Ask for a record to be shown in full from the end of this run on, until the reader closes it."""
     state.remember("quadrant.reading", record_id)
 
 
@@ -144,8 +144,8 @@ def cards(data: Dataset, seen: View, placed: Quadrants) -> None:
                 st.caption("No record lies here with these cuts.")
                 continue
             st.caption(
-                f"{100 * len(rows) / total:.1f} % of {total:,} · mean difficulty {number(hard[rows].mean())} · "
-                f"mean influence {number(helpful[rows].mean())}"
+                f"{100 * len(rows) / total:.1f} % of {total:,} · mean difficulty {hard[rows].mean():.3g} · "
+                f"mean influence {helpful[rows].mean():.3g}"
             )
             if st.button("Select this quadrant", key=f"quadrant.select.{q}", width="stretch"):
                 said = f"difficulty cut {number(placed.difficulty_cut.value)}, influence cut {number(placed.influence_cut.value)}"
@@ -170,7 +170,7 @@ def colours_of(workspace: Workspace, data: Dataset) -> dict[str, str]:
     return {"quadrant": "Quadrant"} | {name: title for name, (title, _) in available(workspace, data).items()}
 
 
-@st.dialog("Record", width="large")
+@st.dialog("Record", width="large", on_dismiss=reading)
 def read(data: Dataset, seen: View | None, record_id: str) -> None:
     """One record in full, with its place on both axes."""
     facts: dict[str, object] = {}
