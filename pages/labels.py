@@ -10,9 +10,6 @@ from pages.ui.labels_data import Doubts, doubts, label_columns
 from pages.ui.records import kept_mask
 from pages.ui.safe import literal, short
 
-TELLING = 0.8
-"""Agreement of the classifier with the given labels under which its estimate of their accuracy says little."""
-
 
 def choose_column(workspace: Workspace, data: Dataset) -> str | None:
     """The column whose labels are judged; None when the data has none that can be."""
@@ -35,25 +32,23 @@ def choose_column(workspace: Workspace, data: Dataset) -> str | None:
 
 def headline(result: Result, found: Doubts) -> None:
     info, target = result.info, TARGETS["label_accuracy"]
-    accuracy, met = info["accuracy"], target.met(info["accuracy"])
     columns = st.columns(3)
-    columns[0].metric(
-        "Estimated label accuracy", f"{100 * accuracy:.1f} %", f"{'on' if met else 'off'} target: over {100 * target.value:g} %",
-        delta_color="green" if met else "red", delta_arrow="off", help=literal(f"Target from {target.source}.", 300),
-    )  # fmt: skip
+    if info["reliable"]:
+        met = target.met(info["accuracy"])
+        columns[0].metric(
+            "Estimated label accuracy", f"{100 * info['accuracy']:.1f} %",
+            f"{'on' if met else 'off'} target: over {100 * target.value:g} %", delta_color="green" if met else "red",
+            delta_arrow="off", help=literal(f"Target from {target.source}.", 300),
+        )  # fmt: skip
+    else:
+        columns[0].metric("Estimated label accuracy", "cannot be told", help="The classifier is too weak for an estimate.")
     columns[1].metric("Labels in doubt", f"{len(found.rows):,} of {found.judged:,}")
     columns[2].metric("Classifier agrees with the label", f"{100 * found.agreeing:.1f} %")
+    read = f"the embedding of its {info['text']}" + (" and the words of prompt and answer" if result.params["words"] else "")
     st.caption(
-        "The accuracy is an estimate by a model, not a review: a classifier that never saw the record predicts its category from "
-        f"the embedding of its {literal(info['text'])}, and confident learning counts the labels that it is sure are another."
+        f"A model's view, not a review: a classifier that never saw the record predicts its label from {literal(read)}; confident "
+        "learning counts the labels that it is sure are another. Audit a sample of the doubtful ones to know."
     )
-    if info["agreement"] < TELLING:
-        st.warning(
-            f"The classifier agrees with only {100 * info['agreement']:.0f} % of the labels, so these categories cannot be told "
-            f"well from the {literal(info['text'])} alone, and the accuracy is likely to be higher than estimated. Read the list "
-            "as an order of what to look at first, and audit a sample of it.",
-            icon=":material/info:",
-        )  # fmt: skip
 
 
 def main() -> None:

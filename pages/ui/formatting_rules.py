@@ -56,7 +56,9 @@ def table(workspace: Workspace, data: Dataset, result: Result, kept: np.ndarray)
     )  # fmt: skip
     rows = event.selection.rows
     st.caption("Tick a rule to see the records that break it. A suggested rule is what the majority of a category does.")
-    return rules[rows[0]] if rows and rows[0] < len(rules) else None
+    if rows and rows[0] < len(rules):
+        return rules[rows[0]]
+    return rules[0] if rules[0]["broken"] else None
 
 
 def _broken(found: dict, rule: dict, kept: np.ndarray) -> int:

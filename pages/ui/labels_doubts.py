@@ -2,9 +2,8 @@
 
 import streamlit as st
 
-from core import figures
 from core.workspace import Dataset, Result
-from pages.ui import records, state
+from pages.ui import palette, records, state
 from pages.ui.labels_data import Doubts, matrix
 from pages.ui.safe import literal, short
 
@@ -38,10 +37,13 @@ def draw(data: Dataset, result: Result, found: Doubts) -> None:
 
 
 def _matrix(found: Doubts) -> None:
+    from core import figures
+
     names, counts, every = matrix(found)
-    st.plotly_chart(
-        figures.confusion(names, counts), theme="streamlit", config={"displayModeBar": False}, key="labels.matrix"
-    )
+    dark = st.context.theme.type == "dark"
+    figure = figures.confusion(names, counts, figures.Colours(scale=tuple(palette.scale("sequential", dark))))
+    figure.update_traces(texttemplate="%{z:,.0f}")
+    st.plotly_chart(figure, theme="streamlit", config={"displayModeBar": False}, key="labels.matrix")
     st.caption(
         "Labels in doubt: given category (row) against the suggested one (column), in records."
         + (f" The {len(names):,} categories most in doubt, of {every:,}." if every > len(names) else "")

@@ -24,15 +24,20 @@ def _dialog(ids: tuple[str, ...], reason: str, stays: str, token: str) -> None:
         "The source file is not touched: the removal is an entry in the ledger, which every page and export obeys, "
         "and it can be undone."
     )
-    why = st.text_input("Reason, for the ledger", reason, key="removal.reason", max_chars=200)
+    st.text_input("Reason, for the ledger", reason, key="removal.reason", max_chars=200)
     left, right = st.columns(2)
     if left.button("Cancel", key="removal.cancel", width="stretch"):
         st.rerun()
-    if right.button(f"Remove {count}", key="removal.confirm", type="primary", width="stretch"):
-        store = open_reviews(state.workspace())
-        entry = remove_records(store, ids, reason=why.strip() or reason, by=state.reviewer(), token=token)
-        state.remember("removal.last", (state.current_name(), entry.entry))
+    if right.button(
+        f"Remove {count}", key="removal.confirm", type="primary", width="stretch", on_click=_remove, args=(ids, reason, token)
+    ):
         st.rerun()
+
+
+def _remove(ids: tuple[str, ...], reason: str, token: str) -> None:
+    why = str(st.session_state.get("removal.reason", "")).strip() or reason
+    entry = remove_records(open_reviews(state.workspace()), ids, reason=why, by=state.reviewer(), token=token)
+    state.remember("removal.last", (state.current_name(), entry.entry))
 
 
 def undo_bar() -> None:
