@@ -123,7 +123,13 @@ def start(workspace: Workspace, command: Sequence[str], title: str) -> str:
     """
     job = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(3).hex()}"
     status = _folder(workspace) / f"{job}.json"
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    environment = {
+        **os.environ,
+        "PYTHONUNBUFFERED": "1",
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
+    }
     with (_folder(workspace) / f"{job}.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "core", *command, "--workspace", str(workspace.path), "--job", job],

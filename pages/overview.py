@@ -9,35 +9,41 @@ from core.summary import metrics
 from pages.ui import state
 from pages.ui.safe import literal, short
 
-WORD = {"pass": (":material/check_circle:", "green"), "fail": (":material/error:", "red")}
-UNKNOWN = (":material/radio_button_unchecked:", "gray")
-WIDE = 4  # cards a row
+WORD = {"pass": (":material/check_circle:", "green", "on target"), "fail": (":material/error:", "red", "off target")}
+UNKNOWN = (":material/radio_button_unchecked:", "gray", "no verdict")
+SHARES = (3.1, 1.6, 1.7, 4.0, 0.7)  # of a row: metric, value, target, note, link
 
 
-def card(metric: Metric) -> None:
-    """One metric: value, target, verdict, and the way to the page where it can be moved."""
-    icon, colour = WORD.get(metric.verdict, UNKNOWN)
-    word = {"pass": "on target", "fail": "off target"}.get(metric.verdict, "no verdict")
-    with st.container(border=True, height="stretch", key=f"overview.card.{metric.id}"):
-        st.markdown(f":{colour}[{icon}] **{literal(metric.title)}**")
-        value = metric.shown() if metric.value is not None else "–"
-        st.markdown(f"### {literal(value)}")
-        aim = f"target {metric.shown_target()}" if metric.target else "no fixed target"
-        st.caption(
-            f":{colour}[{word}] · {literal(aim)}", help=literal(metric.target.source, 300) if metric.target else None
-        )
-        if metric.note:
-            st.caption(literal(metric.note, 220))
-        st.page_link(f"pages/{metric.page}.py", label="Open", icon=":material/arrow_forward:")
+def line(metric: Metric) -> None:
+    """One metric: value with its interval, target, verdict, and the way to the page where it can be moved."""
+    icon, colour, _ = WORD.get(metric.verdict, UNKNOWN)
+    name, value, target, note, link = st.columns(SHARES, vertical_alignment="center", gap="small")
+    name.markdown(f":{colour}[{icon}] {literal(metric.title)}")
+    value.markdown(
+        f":{colour}[**{literal(metric.shown())}**]" if metric.verdict != "unknown" else f"**{literal(metric.shown())}**"
+    )
+    source = (
+        literal(metric.target.source, 300)
+        if metric.target
+        else "Lower is better for KL, higher for coverage; set one per task."
+    )
+    target.caption(literal(metric.shown_target()) if metric.target else "no fixed target", help=source)
+    note.caption(literal(metric.note, 220))
+    link.page_link(f"pages/{metric.page}.py", label=" ", icon=":material/arrow_forward:", help=f"Open {metric.page}")
 
 
 def scorecard(found: list[Metric]) -> None:
     known = [m for m in found if m.value is not None]
     unknown = [m for m in found if m.value is None]
-    for start in range(0, len(known), WIDE):
-        for column, metric in zip(st.columns(WIDE), known[start : start + WIDE], strict=False):
-            with column:
-                card(metric)
+    tally = {word: sum(m.verdict == word for m in known) for word in ("pass", "fail", "unknown")}
+    st.subheader("Scorecard")
+    st.caption(f"{tally['pass']} on target · {tally['fail']} off target · {tally['unknown']} without a fixed target")
+    if known:
+        with st.container(border=True, gap="xsmall"):
+            for metric in known:
+                line(metric)
+    else:
+        st.markdown("Nothing is measured yet. The job strip in the side bar shows what is being computed.")
     if unknown:
         with st.expander(f"{len(unknown)} metrics have no value yet"):
             for metric in unknown:
@@ -50,9 +56,9 @@ def next_steps(found: list[Metric]) -> None:
     if not said:
         st.markdown("Nothing presses: every metric with a target is on it, or waits for its step.")
     for number, item in enumerate(said, 1):
-        left, right = st.columns([6, 1], vertical_alignment="center")
-        left.markdown(f"{number}. {literal(item.text, 400)}")
-        right.page_link(f"pages/{item.page}.py", label=item.page.capitalize(), icon=":material/arrow_forward:")
+        with st.container(border=True, gap="xsmall"):
+            st.markdown(f"**{number}.** {literal(item.text, 400)}")
+            st.page_link(f"pages/{item.page}.py", label=item.page.capitalize(), icon=":material/arrow_forward:")
 
 
 def what_is_open() -> None:
@@ -91,9 +97,12 @@ def page() -> None:
         facts.append(f"{data.report['quarantined']:,} rows quarantined at import")
     st.caption(literal(" · ".join(facts), 400))
     found = metrics(workspace, data)
-    scorecard(found)
-    next_steps(found)
-    what_is_open()
+    left, right = st.columns([7, 3], gap="large")
+    with left:
+        scorecard(found)
+        what_is_open()
+    with right:
+        next_steps(found)
 
 
 page()
