@@ -159,7 +159,8 @@ def _unvisited(workspace: Workspace, found: Result) -> None:
     st.markdown("**What production never asks for**")
     st.caption(
         f"{len(regions):,} {'cluster' if len(regions) == 1 else 'clusters'} of {count:,} training records "
-        f"({count / found.info['training']:.1%}) that no record of this production sample is nearest to: {literal('; '.join(names), 400)}."
+        f"({count / found.info['training']:.1%}) that no covered record of this production sample is nearest to: "
+        f"{literal('; '.join(names), 400)}."
     )
     st.button(
         "Select them",
