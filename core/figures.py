@@ -135,7 +135,7 @@ def category_bars(
                 xshift=6,
                 font={"color": colours.bad, "size": 12},
             )
-    figure.update_xaxes(tickformat=".0%", rangemode="tozero")
+    figure.update_xaxes(tickformat=".2~%", rangemode="tozero")
     top = max([0.01, *training, *production])
     figure.update_xaxes(range=[0, top * 1.18])
     return _names(figure, names)
@@ -196,7 +196,9 @@ def contributions(
         customdata=[plain(name, 200) for name in names],
         hovertemplate="%{customdata}<br>%{text} nats<extra></extra>",
     )
-    figure.update_xaxes(title={"text": "nats"}, range=[min([0.0, *(1.3 * v for v in values if v < 0)]), 1.2 * full])
+    lowest = min([0.0, *(v for v in values if v < 0)])
+    room = 0.24 * (full - lowest) if lowest < 0 else 0.0  # for the number beside the longest bar to the left
+    figure.update_xaxes(title={"text": "nats"}, range=[lowest - room, 1.2 * full])
     return _names(figure, names)
 
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.errors import QuadrantError
-from pages.ui import distribution_chart, distribution_numbers, distribution_plan, state
+from pages.ui import distribution_chart, distribution_numbers, distribution_plan, jobs, state
 from pages.ui.distribution_view import chosen_column, columns, labels, view
 from pages.ui.safe import literal
 
@@ -19,6 +19,10 @@ def page() -> None:
         return
     found = columns(workspace, data)
     column = chosen_column(found)
+    if "category" not in found:
+        st.caption(
+            "No training record has a category. Map the field that holds it on the Data page to compare categories."
+        )
     title = found[column]
     try:
         seen = view(workspace, data, column)
@@ -45,6 +49,8 @@ def _alone(workspace, data, seen, title: str) -> None:
         st.page_link("pages/data.py", label="Add production", icon=":material/folder_open:")
     elif production is None:
         st.info("Production is given as shares of categories, so only the category can be compared.")
+    elif seen.column == "cluster":
+        jobs.waiting_for("coverage", "Production by cluster")
     elif seen.why:
         st.info(literal(seen.why, 400))
     counted = sum(seen.table["training"])

@@ -9,7 +9,7 @@ from pages.ui import palette, state
 from pages.ui.distribution_view import View
 from pages.ui.safe import literal, short
 
-DRAWN = 30  # categories that are drawn; those that contribute the most when there are more
+DRAWN = 20  # categories that are drawn; those that contribute the most when there are more
 WORDS = {
     "over": "over-represented",
     "under": "under-represented",
@@ -56,7 +56,7 @@ def charts(view: View) -> list[str]:
     with right:
         st.markdown("**What each adds to KL**")
         st.plotly_chart(
-            contributions(part["category"], part["contribution"], colours()), theme="streamlit", config=config,
+            contributions(view.table["category"], view.table["contribution"], colours(), DRAWN), theme="streamlit", config=config,
             key=f"distribution.contributions.{view.column}",
         )  # fmt: skip
         st.caption("Positive: production asks for more of it than training has. The sum is KL.")
@@ -97,7 +97,7 @@ def alone(view: View) -> list[str]:
         )
         if cut < len(names):
             st.caption(f"The {cut} largest of {len(names):,}.")
-    return _picked(view, {"training": counts, "share": shares})
+    return _picked(view, {"training": counts, "training share": [100 * share for share in shares]})
 
 
 def table(view: View) -> list[str]:
@@ -105,9 +105,9 @@ def table(view: View) -> list[str]:
     t = view.table
     columns = {
         "training": t["training"],
-        "training share": t["training_share"],
+        "training share": [100 * share for share in t["training_share"]],
         "production": t["production"],
-        "production share": t["production_share"],
+        "production share": [100 * share for share in t["production_share"]],
         "ratio": [r if math.isfinite(r) else None for r in t["ratio"]],
         "verdict": [WORDS[f] for f in t["flag"]],
         "adds to KL": [c if math.isfinite(c) else None for c in t["contribution"]],
@@ -127,12 +127,12 @@ def _picked(view: View, columns: dict[str, list]) -> list[str]:
     chosen = st.dataframe(
         {"category": [short(n, 80) for n in names], **columns},
         hide_index=True, width="stretch", on_select="rerun", selection_mode="multi-row",
-        key=f"distribution.table.{view.column}.{len(names)}",
+        placeholder="∞", key=f"distribution.table.{view.column}.{len(names)}",
         column_config={
             **{name: number(format="localized") for name in ("training", "production", "keep", "add")},
-            **{name: number(format="percent") for name in ("training share", "production share", "share")},
-            "ratio": number("ratio", format="%.2f×", help="Training share over production share."),
-            "adds to KL": number(format="%+.4f", help="Nats; empty where infinite."),
+            **{name: number(format="%.2f%%") for name in ("training share", "production share")},
+            "ratio": number(format="%.2f×", help="Training share over production share; infinite where production has none."),
+            "adds to KL": number(format="%+.4f", help="Nats; infinite where training lacks what production asks for."),
             "adds, smoothed": number(format="%+.4f"),
             "keep": number(format="localized", help="Left when only removing, to reach production's shares."),
             "add": number(format="localized", help="To collect when only adding, to reach production's shares."),
@@ -158,7 +158,6 @@ def offer(view: View, title: str, chosen: list[str], labels) -> None:
         f"Select their {count:,} records",
         disabled=not count,
         key="distribution.select",
-        type="primary",
         width="stretch",
     ):
         data = state.workspace().need()

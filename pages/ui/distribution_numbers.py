@@ -25,14 +25,15 @@ def _kl(info: dict) -> None:
             f"Smoothed it is **{info['kl_smoothed']:.4f} nats**."
         )
     if info["low"] is not None:
+        exact = (
+            "" if info["sampled"] else " The shares of production are taken as exact, so only training is drawn anew."
+        )
+        inside = info["low"] <= info["kl_smoothed"] <= info["high"]
+        high = "" if inside else " It lies high because each redraw adds chance mismatch of its own."
         st.caption(
             f"{100 * info['confidence']:.0f} % bootstrap interval of the smoothed value ({info['kl_smoothed']:.4f}): "
             f"{info['low']:.4f} to {info['high']:.4f} nats. Smoothing adds {info['alpha']:g} to the count of each category."
-            + (
-                ""
-                if info["sampled"]
-                else " The shares of production are taken as exact, so only training is drawn anew."
-            )
+            f"{exact}{high}"
         )
     st.caption(chance(info))
 
@@ -84,7 +85,7 @@ def _others(info: dict) -> None:
         else f"from the {by}"
     )
     st.caption(
-        f"p = {_p(info['p_chi2'])} by chi-squared and {_p(info['p_g'])} by G, {how} ({info['dof']:,} degrees of freedom, "
+        f"p {_p(info['p_chi2'])} by chi-squared and {_p(info['p_g'])} by G, {how} ({info['dof']:,} degrees of freedom, "
         f"least expected count {info['least_expected']:.2g}). A small p says that the mismatch is real, not that it is large."
     )
 
@@ -99,7 +100,7 @@ def _metric(place, info: dict, name: str, label: str, shape: str, means: str) ->
 
 
 def _p(value: float) -> str:
-    return "under 0.001" if value < 0.001 else f"{value:.3f}"
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
 
 
 def _names(names: list[str], most: int = 3) -> str:

@@ -16,10 +16,12 @@ SEED = 0
 def show(workspace: Workspace, data: Dataset, view: View, title: str) -> None:
     st.subheader("Rebalancing plan")
     st.markdown(
-        "The counts that give training the shares of production. A plan, not a duty: rare and hard cases may be oversampled on purpose."
-    )  # noqa: E501
-    way = st.segmented_control("Plan", [REMOVE, ADD], default=REMOVE, key="distribution.plan", required=True,
-                               label_visibility="collapsed")  # fmt: skip
+        "The counts that give training the shares of production. A plan, not a duty: rare and hard cases may be "
+        "oversampled on purpose."
+    )
+    way = st.segmented_control(
+        "Plan", [REMOVE, ADD], default=REMOVE, key="distribution.plan", required=True, label_visibility="collapsed"
+    )
     if way == REMOVE:
         _removing(workspace, data, view, title)
     else:
@@ -39,7 +41,7 @@ def _removing(workspace: Workspace, data: Dataset, view: View, title: str) -> No
     if able:
         least = min(able, key=lambda r: r["ratio"])
         st.caption(
-            f"Limited by {literal(least['category'], 60)}: {least['training']:,} records for {least['production_share']:.1%} of "
+            f"Limited by {literal(least['category'], 60)}: {_records(least['training'])} for {least['production_share']:.1%} of "
             "production."
             + (" Removing alone costs most of the set, so adding is the better way here." if keep < total / 2 else "")
         )
@@ -47,15 +49,14 @@ def _removing(workspace: Workspace, data: Dataset, view: View, title: str) -> No
         st.caption(f"Training has no record of {_listed(view.info['missing'])}; removing cannot mend that.")
     if view.info["unasked"]:
         st.caption(f"Production never asks for {_listed(view.info['unasked'])}; all of it goes in this plan.")
-    st.dataframe(
+    _table(
         {
             "category": [short(r["category"], 80) for r in rows if r["training"]],
             "now": [r["training"] for r in rows if r["training"]],
             "keep": [r["keep"] for r in rows if r["training"]],
             "remove": [r["training"] - r["keep"] for r in rows if r["training"]],
-        },
-        hide_index=True, width="stretch",
-    )  # fmt: skip
+        }
+    )
     by = (
         "the records of lowest influence"
         if current(workspace, "influence")
@@ -89,7 +90,7 @@ def _adding(view: View) -> None:
     asked = [r for r in rows if r["production_share"]]
     most = max(asked, key=lambda r: r["ratio"])
     st.caption(
-        f"Set by {literal(most['category'], 60)}, the most over-represented: {most['training']:,} records for "
+        f"Set by {literal(most['category'], 60)}, the most over-represented: {_records(most['training'])} for "
         f"{most['production_share']:.1%} of production."
     )
     if view.info["missing"]:
@@ -100,15 +101,27 @@ def _adding(view: View) -> None:
     if not wanted:
         st.caption("Nothing is missing: every category has its share.")
         return
-    st.dataframe(
+    _table(
         {
             "category": [short(r["category"], 80) for r in wanted],
             "now": [r["training"] for r in wanted],
             "add": [r["add"] for r in wanted],
             "then": [r["training"] + r["add"] for r in wanted],
-        },
-        hide_index=True, width="stretch",
-    )  # fmt: skip
+        }
+    )
+
+
+def _table(columns: dict[str, list]) -> None:
+    whole = st.column_config.NumberColumn(format="localized")
+    with st.expander("Numbers by category"):
+        st.dataframe(
+            columns, hide_index=True, width="stretch",
+            column_config={name: whole for name in ("now", "keep", "remove", "add", "then")},
+        )  # fmt: skip
+
+
+def _records(count: int) -> str:
+    return "1 record" if count == 1 else f"{count:,} records"
 
 
 def _listed(names: list[str], most: int = 4) -> str:
