@@ -222,8 +222,8 @@ def _label_accuracy(inputs: ScorecardInputs) -> Read:
             float(info["accuracy"]),
             None,
             None,
-            f"A model's estimate, not a review: {info['flagged']:,} of {info['judged']:,} labels in doubt. Audit a sample of them",
-            False,
+            f"A model's estimate, not a review: {info['flagged']:,} of {info['judged']:,} labels in doubt",
+            True,
         )
     return (None, None, None, str(info["undefined"]), False) if info and "undefined" in info else _NOTHING
 
