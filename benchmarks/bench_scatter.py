@@ -88,7 +88,9 @@ def main() -> None:
         process, url = start_server(APP, Path(folder) / "log.txt")
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         try:
-            print("| points | paint (target) | of it draw | run again | hover, 95th percentile | lasso to ids (target) | selected |")
+            print(
+                "| points | paint (target) | of it draw | run again | hover, 95th percentile | lasso to ids (target) | selected |"
+            )
             print("|---|---|---|---|---|---|---|")
             for count in given.counts:
                 measure(browser, url, count)  # the payload is made once, as a page keeps it
