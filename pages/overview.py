@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from core import jobs
 from core.decisions import kept_ids, open_reviews
 from core.quality.scorecard import Metric, advice
 from core.review.ledger import removed_ids
@@ -83,6 +84,11 @@ def page() -> None:
     data = workspace.dataset("training")
     st.title("Overview")
     if data is None:
+        if jobs.active(workspace):
+            st.markdown(
+                "The file is being read. The scorecard fills in by itself; the strip in the side bar shows how far it is."
+            )
+            return
         st.markdown("Is this set good enough to train on? Open a file to find out.")
         st.page_link("pages/data.py", label="Open data", icon=":material/folder_open:")
         return
