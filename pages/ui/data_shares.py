@@ -27,15 +27,17 @@ def _categories(digest: str, _data: Dataset | None) -> list[str]:
 
 def edit() -> None:
     """A table to type shares into, started from the shares in use or from the categories of training."""
+    import pandas as pd  # a column of None alone would take no numbers
+
     workspace = state.workspace()
     data = workspace.dataset()
     now = workspace.shares() or {}
-    unit = st.segmented_control("In", [PERCENT, COUNTS], default=PERCENT, key="data.shares.unit", required=True)
+    unit = st.segmented_control("Unit", [PERCENT, COUNTS], default=PERCENT, key="data.shares.unit", required=True)
     names = list(dict.fromkeys([*now, *_categories(data.digest if data else "", data)])) or [""]
-    values = [round(100 * now[n], 4) if n in now and unit == PERCENT else None for n in names]
+    values = [round(100 * now[n], 4) if n in now and unit == PERCENT else math.nan for n in names]
     table = st.data_editor(
-        {"category": names, "share": values},
-        num_rows="dynamic", hide_index=True, width="stretch", height=min(35 * (len(names) + 2) + 3, 420),
+        pd.DataFrame({"category": names, "share": values}),
+        num_rows="dynamic", hide_index=True, placeholder="", width="stretch", height=min(35 * (len(names) + 2) + 3, 420),
         key=f"data.shares.{unit}.{state.current_name()}",
         column_config={
             "category": st.column_config.TextColumn("Category", required=True, width="large"),

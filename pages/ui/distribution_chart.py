@@ -31,6 +31,7 @@ def charts(view: View) -> list[str]:
 
     rows = list(range(len(view.table["category"])))
     value = view.table["contribution_smoothed"]
+    endless = "kl" in view.info["infinite"]
     if len(rows) > DRAWN:
         rows = sorted(sorted(rows, key=lambda r: -abs(value[r]))[:DRAWN])
         st.caption(
@@ -55,11 +56,18 @@ def charts(view: View) -> list[str]:
         )
     with right:
         st.markdown("**What each adds to KL**")
-        st.plotly_chart(
-            contributions(view.table["category"], view.table["contribution"], colours(), DRAWN), theme="streamlit", config=config,
-            key=f"distribution.contributions.{view.column}",
-        )  # fmt: skip
-        st.caption("Positive: production asks for more of it than training has. The sum is KL.")
+        figure = contributions(
+            view.table["category"], value if endless else view.table["contribution"], colours(), DRAWN
+        )
+        st.plotly_chart(figure, theme="streamlit", config=config, key=f"distribution.contributions.{view.column}")
+        st.caption(
+            "Positive: production asks for more of it than training has. "
+            + (
+                "Smoothed, as the plain values are infinite; the sum is the smoothed KL."
+                if endless
+                else "The sum is KL."
+            )
+        )
     clicked = {int(round(point["y"])) for point in event.selection.points}
     return [part["category"][row] for row in sorted(clicked) if row < len(rows)]
 
