@@ -29,10 +29,10 @@ def view(
     _targets(found)
     _hints(found)
     pair = _pair(found, key)
-    left, right = st.columns([3, 2], gap="large")
-    with left:
+    beside = st.container(horizontal=True, gap="large")  # one below the other where both do not fit
+    with beside.container(width="stretch"):
         _confusion(found, pair, key)
-    with right:
+    with beside.container(width=380):
         _two(found, found.pairs[pair])
     _contested(found, data, ratings_of, key)
 
@@ -174,8 +174,8 @@ def _two(found: Comparison, both: Agreement) -> None:
     if both.prevalence is not None:
         rows.append(("prevalence index", f"{both.prevalence:.2f}"))
         rows.append(("bias index", f"{both.bias:.2f}"))
-    st.dataframe(
-        {"": [name for name, _ in rows], "value": [value for _, value in rows]}, hide_index=True, width="stretch"
+    st.table(
+        {"": [name for name, _ in rows], "value": [value for _, value in rows]}, border="horizontal", hide_index=True
     )
     if found.numeric:
         st.caption("Weights and scales take the classes as numbers in order: use them only where they are.")

@@ -55,8 +55,8 @@ def result(reading: Reading) -> None:
     )
     _numbers(found, sample, accept)
     _weighting(reading)
-    left, right = st.columns([3, 2], gap="large")
-    with left:
+    beside = st.container(horizontal=True, gap="large")  # one below the other where both do not fit
+    with beside.container(width="stretch"):
         st.markdown("**What the plan can tell apart**")
         st.plotly_chart(
             _curve(sample.size, accept, found.failed, found.judged), theme="streamlit", config=PLOT, key="audit.oc"
@@ -65,7 +65,7 @@ def result(reading: Reading) -> None:
             f"Chance that a set passes this plan (read {sample.size:,}, at most {accept:,} with an issue), by its true rate. "
             f"A set with {LIMIT:.0%} of bad records passes {_pass(LIMIT, sample.size, accept):.0%} of the time."
         )
-    with right:
+    with beside.container(width=380):
         _further(found, sample)
 
 
@@ -135,14 +135,12 @@ def _further(found: Summary, sample: Sample) -> None:
         st.caption("Every record there was is in this sample: the count is the rate, and nothing is left to estimate.")
         return
     limits = (0.04, 0.05, 0.06)
-    st.dataframe(
+    st.table(
         {
-            "to show a true rate of at most": [f"{limit:.0%}" for limit in limits],
-            f"with {found.failed:,} found, read": [
-                f"{acceptance.certifying_size(found.failed, limit):,} records" for limit in limits
-            ],
+            "To show a true rate of at most": [f"{limit:.0%}" for limit in limits],
+            "read": [f"{acceptance.certifying_size(found.failed, limit):,} records" for limit in limits],
         },
-        hide_index=True, width="stretch",
+        border="horizontal", hide_index=True,
     )  # fmt: skip
     st.caption(
         f"At 95 % confidence, exact: with {found.failed:,} with an issue among that many random records in all, of which "
@@ -161,9 +159,9 @@ def _further(found: Summary, sample: Sample) -> None:
             ("over 5 % disagreement: a problem", rate <= 0.05),
             ("accuracy over 96 %: the target", 1 - rate > 0.96),
         ]
-        st.dataframe(
-            {"line of the practice": [text for text, _ in lines], "here": ["kept" if ok else "crossed" for _, ok in lines]},
-            hide_index=True, width="stretch",
+        st.table(
+            {"Line of the practice": [text for text, _ in lines], "here": ["kept" if ok else "crossed" for _, ok in lines]},
+            border="horizontal", hide_index=True,
         )  # fmt: skip
         if len({ok for _, ok in lines}) > 1:
             st.caption("The practice's lines disagree at this count; none of them is a statement about the whole set.")
@@ -211,10 +209,8 @@ def groups(reading: Reading) -> None:
             "The records of this sample all have one category, annotator and language: there is nothing to compare."
         )
         return
-    for start in range(0, len(several), 2):
-        for column, name in zip(st.columns(2), several[start : start + 2], strict=False):
-            with column:
-                _by(name, said, group_of[name])
+    for name in several:
+        _by(name, said, group_of[name])
     st.caption(
         f"Share with an issue, Wilson 95 % intervals; the dashed line is {LIMIT:.0%}. Groups of a few records have wide "
         "intervals, and among many groups one looks bad by chance: treat this as a hint where to read more."

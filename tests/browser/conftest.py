@@ -28,6 +28,8 @@ CHROMIUM_FLAGS = [
 HERE = {"127.0.0.1", "localhost", "::1", ""}
 # Messages of the browser itself, which say nothing about the app.
 QUIET = re.compile(r"GPU stall due to ReadPixels|Automatic fallback to software WebGL|WebSocket connection to .*_stcore/stream")
+# Opened at /page, Streamlit's front end first tries whether the app lives under that path, and is told that it does not.
+PROBE = re.compile(r"^http://127\.0\.0\.1:\d+/\w+/_stcore/(health|host-config)$")
 
 
 def is_local(url: str) -> bool:
@@ -136,7 +138,8 @@ def new_page(chromium) -> Iterator[Callable]:
                 route.abort()
 
         def heard(message) -> None:
-            if message.type == "error" and not QUIET.search(message.text):
+            probe = PROBE.search((message.location or {}).get("url", ""))
+            if message.type == "error" and not QUIET.search(message.text) and not probe:
                 page.console_errors.append(message.text)
 
         context.route("**/*", guard)

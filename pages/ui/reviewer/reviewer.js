@@ -22,6 +22,10 @@ const AHEAD = 20; // ask for the next window this many records before the held o
 const REVISE = 900; // milliseconds after the last change of a given verdict before it is kept as a new one
 const ROLES = { system: "System", user: "User", assistant: "Assistant", tool: "Tool", developer: "Developer" };
 
+const TYPED =
+  "input:not([type=radio]),textarea,select,[contenteditable],[role=combobox],[role=listbox],[role=textbox],[role=menu],[role=grid],canvas,iframe," +
+  "[data-testid=stPopoverBody]";
+
 const same = (a, b) => JSON.stringify(Object.entries(a ?? {}).sort()) === JSON.stringify(Object.entries(b ?? {}).sort());
 const clock = (s) => `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, "0")}`;
 
@@ -477,9 +481,11 @@ class Reviewer {
     if (!root.isConnected || !root.offsetParent || !this.sample) return;
     const target = event.composedPath()[0];
     const inside = event.composedPath().includes(root);
-    // Keys typed into something else on the page, or into a dialog, are not ours.
+    // Keys typed into something else on the page, or into a dialog, are not ours. A link or button that was clicked last keeps its
+    // Enter, space and arrows; letters and digits mean nothing to it.
     if (!inside && target !== document.body && target !== document.documentElement) {
-      if (!(target instanceof Element) || target.closest("input,textarea,select,button,a,[role],[contenteditable],[tabindex]")) return;
+      if (!(target instanceof Element) || target.closest(TYPED)) return;
+      if (target.closest("button,a,[role],[tabindex]") && (event.key.length > 1 || event.key === " ")) return;
     }
     if (!inside && document.querySelector("[role=dialog]")) return;
     if (event.ctrlKey || event.metaKey || event.altKey) {
