@@ -17,6 +17,7 @@ from pages.ui import palette
 from pages.ui.scatter import Categories, Name, ScatterPayload, Values, centroid_names, scatter_payload
 
 NAMED = 60  # values of a column that get a colour of their own; the rest are drawn as one
+CLUSTERS = 400  # as many as the legend lists
 OTHER_LIGHT, OTHER_DARK = "#7d868b", "#8b959a"
 ABSENT = {"cluster": "noise", "verdict": "not audited"}  # what a record without a value is called; otherwise "none"
 DIVERGING = ("influence",)
@@ -149,10 +150,11 @@ def coded(known: frame.Column) -> tuple[np.ndarray, list[str], int]:
     absent = {"", "noise"} if known.name == "cluster" else {""}
     sizes = np.bincount(raw, minlength=len(texts))
     order = sorted((k for k in range(len(texts)) if texts[k] not in absent), key=lambda k: (-sizes[k], texts[k]))
-    rest = len(order) - NAMED if len(order) > NAMED + 1 else 0
-    kept = order[:NAMED] if rest else order
+    most = CLUSTERS if known.name == "cluster" else NAMED
+    rest = len(order) - most if len(order) > most + 1 else 0
+    kept = order[:most] if rest else order
     number = np.full(len(texts), -1, np.int32)
-    number[order] = NAMED
+    number[order] = len(kept)
     number[kept] = np.arange(len(kept))
     names = [texts[k] for k in kept] + ([f"{rest:,} rarer values"] if rest else [])
     return number[raw], names, rest

@@ -32,7 +32,7 @@ def facts(workspace: Workspace, points: Points) -> None:
     embed = current(workspace, "embed")
     info, said = points.info, []
     method = "First sketch by PCA" if points.preview else info.get("method", "Map")
-    said.append(f"{literal(method)} of **{points.training:,}** records")
+    said.append(f"{literal(method)} of **{points.training:,}** {'record' if points.training == 1 else 'records'}")
     if points.production:
         said.append(f"**{points.production:,}** of production placed into it")
     if info.get("trustworthiness") is not None:

@@ -20,7 +20,7 @@ def popover(workspace: Workspace, data: Dataset) -> None:
         st.form("coverage.form", border=False),
     ):
         text = st.radio(
-            "Text that is embedded", list(TEXTS), index=list(TEXTS).index(embed["text"]), format_func=TEXTS.get,
+            "Text that is embedded", list(TEXTS), index=_index(TEXTS, embed["text"]), format_func=TEXTS.get,
             horizontal=True, key="coverage.text",
         )  # fmt: skip
         model = st.text_input(
@@ -29,13 +29,17 @@ def popover(workspace: Workspace, data: Dataset) -> None:
             "compare words only; `column:NAME` or the path of a .npy file for vectors that you bring.",
         )  # fmt: skip
         mode = st.radio(
-            "Layout", list(MODES), index=list(MODES).index(layout["mode"]), format_func=MODES.get, key="coverage.mode"
+            "Layout", list(MODES), index=_index(MODES, layout["mode"]), format_func=MODES.get, key="coverage.mode"
         )
         st.caption(
             "Clusters, near-duplicates, label checks and holes follow the embedding. What was computed before is kept."
         )
         if st.form_submit_button("Compute again", type="primary", width="stretch", key="coverage.compute"):
             _apply(workspace, {"text": text, "model": model.strip() or embed["model"]}, {"mode": mode})
+
+
+def _index(options: dict[str, str], value: str) -> int:
+    return list(options).index(value) if value in options else 0
 
 
 def _apply(workspace: Workspace, embed: dict, layout: dict) -> None:

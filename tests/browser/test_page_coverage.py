@@ -101,6 +101,19 @@ def lasso(page, corners) -> np.ndarray:
     return np.asarray(corners)
 
 
+def forgive_probe(page) -> None:
+    """Streamlit looks for its server under the page's path before it tries the right one."""
+    page.console_errors[:] = [e for e in page.console_errors if "404 (Not Found)" not in e]
+
+
+def test_a_new_server_asked_for_the_page_itself_runs_the_whole_app(page, app, wait_idle):
+    page.goto(f"{app}/coverage")
+    page.wait_for_selector(".scatter[data-ready]", timeout=60_000)
+    wait_idle(page)
+    assert page.get_by_role("link", name="Quadrant", exact=True).count() and page.get_by_text("Workspace").count()
+    forgive_probe(page)
+
+
 def test_lasso_selects_what_the_layout_says_and_outlives_page_and_reload(page, app, space, wait_idle):
     made, ids, points = space
     page.set_viewport_size({"width": 1360, "height": 1100})
@@ -129,8 +142,7 @@ def test_lasso_selects_what_the_layout_says_and_outlives_page_and_reload(page, a
     page.reload()
     page.locator(f".scatter[data-selected='{len(found)}']").wait_for(timeout=60_000)
     wait_idle(page)
-    # Streamlit's own probe for the server under the page's path, before it tries the right one.
-    page.console_errors[:] = [e for e in page.console_errors if "404 (Not Found)" not in e]
+    forgive_probe(page)
     assert set(kept(made)) == found
 
 
