@@ -8,6 +8,8 @@ import re
 import unicodedata
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|$~:&^=@/\"'])")
+# Addresses are made links after Markdown is read, escaped or not; an invisible word joiner inside breaks them up.
+_LINK = re.compile(r"\\:(?=\\/\\/)|www(?=\\\.)|\\@", re.IGNORECASE)
 _VISIBLE = {"\x00": "␀", "\u2028": "⏎", "\u2029": "¶", "\n": " ", "\r": " ", "\t": " "}
 
 
@@ -33,7 +35,7 @@ def literal(text: object, limit: int = 200) -> str:
     plain = visible(str(text))
     if len(plain) > limit:
         plain = plain[: limit - 1] + "…"
-    return _MARKDOWN.sub(r"\\\1", plain)
+    return _LINK.sub(lambda hit: hit[0] + "\u2060", _MARKDOWN.sub(r"\\\1", plain))
 
 
 def short(text: object, limit: int = 90) -> str:
