@@ -163,7 +163,7 @@ def offer(view: View, title: str, chosen: list[str], labels) -> None:
     left, right = st.columns([1, 3], vertical_alignment="center")
     right.caption(f"{literal(title)}: {literal(shown)}")
     if left.button(
-        f"Select their {count:,} records",
+        f"Select their records ({count:,})",
         disabled=not count,
         key="distribution.select",
         width="stretch",

@@ -37,7 +37,7 @@ def _removing(workspace: Workspace, data: Dataset, view: View, title: str) -> No
     rows = _rows(view)
     keep, total = sum(r["keep"] for r in rows), view.info["training"]
     able = [r for r in rows if r["keep"] or (r["training"] and r["production_share"])]
-    st.markdown(f"Keeps **{keep:,} of {total:,}** records; {total - keep:,} go.")
+    st.markdown(f"Keeps **{keep:,} of {total:,}** records and removes {total - keep:,}.")
     if able:
         least = min(able, key=lambda r: r["ratio"])
         st.caption(
@@ -67,7 +67,7 @@ def _removing(workspace: Workspace, data: Dataset, view: View, title: str) -> No
         "records without a value here are left out. Nothing is removed yet: this makes a selection."
     )
     if keep and st.button(
-        f"Select the {keep:,} records that stay", type="primary", key="distribution.keep", icon=":material/filter_alt:"
+        f"Select what stays: {_records(keep)}", type="primary", key="distribution.keep", icon=":material/filter_alt:"
     ):
         counts = {r["category"]: r["keep"] for r in rows}
         found = downsample(workspace, data, labels(workspace, data, view.column), counts, SEED)
@@ -86,7 +86,7 @@ def _removing(workspace: Workspace, data: Dataset, view: View, title: str) -> No
 def _adding(view: View) -> None:
     rows = _rows(view)
     add, total = sum(r["add"] for r in rows), view.info["training"]
-    st.markdown(f"Collect **{add:,}** records: {total:,} become {total + add:,}.")
+    st.markdown(f"Collect **{_records(add)}**: {total:,} become {total + add:,}.")
     asked = [r for r in rows if r["production_share"]]
     most = max(asked, key=lambda r: r["ratio"])
     st.caption(
