@@ -41,7 +41,7 @@ def draw_audit(
         draw = draw_random(population, size, seed)
     source = f" of {subset}" if subset else ""
     sample = add_sample(
-        store, draw, name=name or f"{len(draw.record_ids)} by seed {seed}{source}",
+        store, draw, name=name or f"{len(draw.record_ids)} by seed {seed}{', stratified' if stratify else ''}{source}",
         role="training", dataset_digest=data.digest, by=by or "someone",
     )  # fmt: skip
     return sample, [r.record_id for r in sample_records(store, sample.id)]

@@ -44,7 +44,8 @@ def greeting(store: Store, data: Dataset) -> None:
 
 def another(store: Store, data: Dataset, samples: list[Sample]) -> None:
     """A further sample, beside those there are."""
-    with st.popover("New sample", icon=":material/casino:"):
+    # A new key after each draw: the popover is closed then.
+    with st.popover("New sample", icon=":material/casino:", key=f"audit.new.{len(samples)}"):
         form(store, data, samples)
 
 

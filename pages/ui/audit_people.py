@@ -15,7 +15,7 @@ from pages.ui.safe import literal, short
 def picker(store: Store, key: str) -> None:
     """The name that verdicts are stored under, to choose or to type."""
     who = state.reviewer()
-    with st.popover(f"Reading as {literal(who, 40)}", icon=":material/person:"):
+    with st.popover(f"Reading as {literal(who, 40)}", icon=":material/person:", key=f"{key}.{slug(who)}"):
         names = sorted({*reviewers(store), who}, key=str.casefold)
         chosen = st.selectbox(
             "Your name", names, index=names.index(who), key=key, accept_new_options=True, format_func=short
