@@ -6,6 +6,7 @@ classifier reads the embedding and, beside it, the words of prompt and response.
 """
 
 import hashlib
+import re
 from collections import Counter
 
 import numpy as np
@@ -92,6 +93,20 @@ def word_vectors(texts: list[str], width: int = 100, seed: int = 0) -> np.ndarra
     rows = TruncatedSVD(width, random_state=seed).fit_transform(counts).astype(np.float32)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 1e-9)
+
+
+def names_label(labels: list[str], answers: list[str | None], most: int = 2_000) -> bool:
+    """Whether more than half of the answers hold their own label as a word, as in a set made for classification.
+
+    Of more than `most` records, every n-th is looked at.
+    """
+    step = -(-len(labels) // most)
+    some = list(zip(labels, answers, strict=True))[:: max(step, 1)]
+    named = sum(
+        re.search(rf"(?<!\w){re.escape(canonical_text(label))}(?!\w)", canonical_text(answer or "")) is not None
+        for label, answer in some
+    )
+    return named > len(some) / 2
 
 
 def thresholds(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -195,7 +210,14 @@ def run(inputs: Inputs) -> Output:
         fold = folds_of([texts[row] for row in rows], labels, params["folds"], params["seed"])
         some = np.asarray(vectors[rows], dtype=np.float32)
         seen = some
-        if params["words"]:
+        answers = dataset.column("response").to_pylist()
+        if params["words"] and names_label([str(given[row]) for row in rows], [answers[row] for row in rows]):
+            info["words"] = False
+            info["warnings"].append(
+                "Most answers name the label itself, so the classifier does not read them: it would copy the wrong labels too."
+            )
+        elif params["words"]:
+            info["words"] = True
             inputs.progress(0, 1, "reading the words of prompts and answers")
             both = embedded_text(dataset, "both")
             seen = np.concatenate(

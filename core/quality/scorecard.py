@@ -62,7 +62,7 @@ TITLES = {
     "coverage": ("Coverage of production", "coverage", "share"),
     "examples_per_class": ("Fewest examples in a category", "distribution", "count"),
     "examples_per_language": ("Fewest examples in a language", "distribution", "count"),
-    "contradictions": ("Contradicting pairs", "labels", "count"),
+    "contradictions": ("Contradicting pairs", "duplicates", "count"),
     "high_stakes": ("High-stakes records reviewed", "audit", "share"),
 }
 """Metric -> title, page to act on, unit."""

@@ -106,3 +106,10 @@ def test_one_category_is_undefined_and_none_is_an_error(tmp_path):
         labels.run(inputs)
     with pytest.raises(InputError, match="nothing"):
         labels.run(make_inputs(tmp_path, {"training": dataset}, {"embed": embed}, column="nothing"))
+
+
+def test_answers_that_name_their_label_are_recognised():
+    names = ["card_lost", "triage", "rash"]
+    assert labels.names_label(names, ["card_lost", "Label: Triage.", "About it"])
+    assert not labels.names_label(names, ["card", "triages", "Rash!"])
+    assert not labels.names_label(["a"] * 3, ["an answer", None, "words alone"])

@@ -113,7 +113,7 @@ def test_advice_cites_its_numbers_and_cleans_before_it_collects():
     assert "93.1 %, under 95 %: clean before you collect" in texts[2]
     assert "12.3 % near-duplicates, over 10 %" in texts[3]
     assert "1 under-represented" in texts[4]
-    assert [item.page for item in advice(metrics)][:4] == ["audit", "labels", "labels", "duplicates"]
+    assert [item.page for item in advice(metrics)][:4] == ["audit", "duplicates", "labels", "duplicates"]
 
 
 def test_all_is_well_gives_only_what_is_left_to_do():
