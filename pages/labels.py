@@ -44,7 +44,7 @@ def headline(result: Result, found: Doubts) -> None:
         columns[0].metric("Estimated label accuracy", "cannot be told", help="The classifier is too weak for an estimate.")
     columns[1].metric("Labels in doubt", f"{len(found.rows):,} of {found.judged:,}")
     columns[2].metric("Classifier agrees with the label", f"{100 * found.agreeing:.1f} %")
-    read = f"the embedding of its {info['text']}" + (" and the words of prompt and answer" if result.params["words"] else "")
+    read = f"the embedding of its {info['text']}" + (" and the words of prompt and answer" if info.get("words") else "")
     st.caption(
         f"A model's view, not a review: a classifier that never saw the record predicts its label from {literal(read)}; confident "
         "learning counts the labels that it is sure are another. Audit a sample of the doubtful ones to know."

@@ -75,7 +75,7 @@ def _list(data: Dataset, shown: View) -> int:
     start = 0
     if len(shown.members) > PAGE:
         pages = -(-len(shown.members) // PAGE)
-        start = PAGE * (st.number_input(f"Page of {pages:,}", 1, pages, key="duplicates.page") - 1)
+        start = PAGE * (st.number_input(f"Page of {pages:,}", 1, pages, key="duplicates.page", width=160) - 1)
     part = shown.members[start : start + PAGE]
     first = [int(rows[shown.keeper[rows]][0]) if shown.keeper[rows].any() else int(rows[0]) for rows in part]
     texts = rows_of(data, _ids(data, first), ("prompt", "category"))

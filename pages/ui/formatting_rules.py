@@ -124,12 +124,13 @@ def detail(workspace: Workspace, data: Dataset, result: Result, rule: dict, kept
 def _violating(data: Dataset, rule: dict, ids: list[str], said: list[tuple[str, str]]) -> None:
     part = ids[:SHOWN]
     rows = records.rows_of(data, part, ("category", "prompt", "annotator"))
+    who = [short(row.get("annotator") or "", 30) for row in rows]
     event = st.dataframe(
         {
             "what is wrong": [short(message, 160) for message, _ in said[:SHOWN]],
             "where": [short(snippet, 120) for _, snippet in said[:SHOWN]],
             "category": [short(row.get("category") or "", 40) for row in rows],
-            "annotator": [short(row.get("annotator") or "", 30) for row in rows],
+            **({"annotator": who} if any(who) else {}),
             "prompt": [short(row.get("prompt") or "", 120) for row in rows],
         },
         hide_index=True, height=min(300, 38 + 35 * len(part)), on_select="rerun", selection_mode="single-row",

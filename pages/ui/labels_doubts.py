@@ -53,13 +53,14 @@ def _matrix(found: Doubts) -> None:
 def _list(data: Dataset, result: Result, found: Doubts, chosen: list[int], ids: list[str], asked) -> None:
     part = chosen[:SHOWN]
     rows = records.rows_of(data, ids[:SHOWN], ("prompt", "annotator"))
+    who = [short(row.get("annotator") or "", 30) for row in rows]
     event = st.dataframe(
         {
             "given": [short(found.given[n], 50) for n in part],
             "suggested": [short(found.suggested[n], 50) for n in part],
             "self-confidence": [round(float(found.confidence[n]), 3) for n in part],
             "neighbours agree": [100 * float(found.agreement[n]) for n in part],
-            "annotator": [short(row.get("annotator") or "", 30) for row in rows],
+            **({"annotator": who} if any(who) else {}),
             "prompt": [short(row.get("prompt") or "", 140) for row in rows],
         },
         hide_index=True, height=min(420, 38 + 35 * len(part)), on_select="rerun", selection_mode="single-row",
