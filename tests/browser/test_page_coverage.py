@@ -135,8 +135,9 @@ def test_lasso_selects_what_the_layout_says_and_outlives_page_and_reload(page, a
     said = f"{len(found):,} selected"
 
     page.get_by_role("link", name="Distribution").click()
+    page.get_by_role("heading", name="Distribution", exact=True).wait_for(timeout=30_000)
     wait_idle(page)
-    page.get_by_text(said).wait_for(timeout=20_000)
+    page.get_by_test_id("stSidebarUserContent").get_by_text(said).wait_for(timeout=20_000)
     page.get_by_role("link", name="Coverage").click()
     page.locator(f".scatter[data-selected='{len(found)}']").wait_for(timeout=30_000)
     page.reload()
