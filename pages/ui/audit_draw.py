@@ -37,13 +37,26 @@ def greeting(store: Store, data: Dataset) -> None:
             f"Draw {size:,} and start reading", type="primary", icon=":material/play_arrow:", key="audit.start"
         ):
             _draw(size=PLAN_SIZE, seed=SEED)
+        if kept:
+            from_selection(SEED)
     if kept:
         with st.expander("Draw it another way", icon=":material/tune:"):
             form(store, data, [])
 
 
+def from_selection(seed: int) -> None:
+    """One click for a sample of what is selected."""
+    chosen = state.selection()
+    if chosen and st.button(
+        f"Draw {min(PLAN_SIZE, len(chosen)):,} of the {len(chosen):,} selected", icon=":material/fact_check:",
+        key="audit.selected", help=literal(chosen.title, 120) or None,
+    ):  # fmt: skip
+        _draw(size=PLAN_SIZE, seed=seed, ids=list(chosen.ids), name=_name(PLAN_SIZE, seed, chosen))
+
+
 def another(store: Store, data: Dataset, samples: list[Sample]) -> None:
     """A further sample, beside those there are."""
+    from_selection(_free_seed(data, samples))
     # A new key after each draw: the popover is closed then.
     with st.popover("New sample", icon=":material/casino:", key=f"audit.new.{len(samples)}"):
         form(store, data, samples)
@@ -56,8 +69,7 @@ def form(store: Store, data: Dataset, samples: list[Sample]) -> None:
     sources = [*([SELECTED] if chosen else []), KEPT, *named]
     titles = {KEPT: "everything that is kept", SELECTED: f"the selection ({len(chosen):,}: {chosen.title})"}
     titles |= {one.id: f"subset {one.name} ({one.count:,})" for one in named.values()}
-    used = {sample.seed for sample in samples if sample.dataset_digest == data.digest}
-    seed = next(n for n in range(SEED, SEED + len(used) + 1) if n not in used)
+    seed = _free_seed(data, samples)
     with st.form("audit.draw", border=False):
         source = st.selectbox("Draw from", sources, format_func=lambda one: short(titles[one], 90), key="audit.source")
         left, right = st.columns(2)
@@ -81,8 +93,18 @@ def form(store: Store, data: Dataset, samples: list[Sample]) -> None:
                 size=int(size), seed=int(given), stratify=stratify,
                 subset=named[source].name if source in named else None,
                 ids=list(chosen.ids) if source == SELECTED else None,
-                name=f"{size} by seed {given} of {chosen.title or 'the selection'}"[:200] if source == SELECTED else None,
+                name=_name(int(size), int(given), chosen) if source == SELECTED else None,
             )  # fmt: skip
+
+
+def _free_seed(data: Dataset, samples: list[Sample]) -> int:
+    """The first seed that no sample of this data has used: the same one would draw the same records again."""
+    used = {sample.seed for sample in samples if sample.dataset_digest == data.digest}
+    return next(n for n in range(SEED, SEED + len(used) + 1) if n not in used)
+
+
+def _name(size: int, seed: int, chosen: state.Selection) -> str:
+    return f"{min(size, len(chosen))} by seed {seed} of {chosen.title or 'the selection'}"[:200]
 
 
 def _draw(**what) -> None:

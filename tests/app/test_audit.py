@@ -44,6 +44,23 @@ def test_one_click_draws_fifty(space, start):
     assert "50 of 60 records, seed 7" in said(at) and "None of the 50 records has been read yet" in said(at)
 
 
+def test_one_click_draws_from_the_selection(space, start, monkeypatch):
+    ids = space.need().ids()[:12]
+    draw_audit(space)
+    space.keep_selection("abc", ids, "a dozen *things*")
+    at = open_as(start, "audit", "ada", monkeypatch)
+    at.query_params["s"] = "abc"
+    del at.session_state["selection"]
+    at.run()
+    at.button(key="audit.selected").click().run()
+    assert not at.exception and "All: 12 of 12 records" in said(at)
+    store = open_reviews(space)
+    from core.review.samples import samples
+
+    newest = samples(store)[0]
+    assert {r.record_id for r in sample_records(store, newest.id)} == set(ids) and "a dozen" in newest.name
+
+
 def test_the_result_follows_the_verdicts_and_every_view_works(space, start, monkeypatch):
     sample, _ = draw_audit(space, stratify=True)
     read(space, sample, "ada", "f" * 3 + "p" * 46 + "u")
