@@ -46,7 +46,7 @@ def page() -> None:
             st.caption("There is nothing to write with this choice.")
     if choice and choice.ids:
         _target(workspace, data, choice, to)
-    export_file.done()
+    export_file.done(workspace)
     removable = _selection(store, data, removed)
     export_lists.removals(store)
     export_lists.named(store, data)
@@ -61,11 +61,10 @@ def _choice(store: Store, data: Dataset, removed: set[str]) -> Choice | None:
     """What is to be written, and a sentence that counts it."""
     chosen, names = state.selection(), [s.name for s in subsets(store)]
     able = [k for k in KINDS if k == "all" or (k == "selection" and chosen) or (k == "subset" and names)]
-    kept = state.remembered("export.what", "selection")
-    kind = st.radio(
-        "What", able, index=able.index(kept) if kept in able else 0, format_func=KINDS.get, key=f"export.what.{len(able)}{able[0]}",
-    )  # fmt: skip
-    state.remember("export.what", kind)
+    key = f"export.what.{'-'.join(able)}.{len(chosen)}.{chosen.title}"  # a new selection is what one came here for
+    kept = state.remembered(key, able[0] if chosen else "all")
+    kind = st.radio("What", able, index=able.index(kept), format_func=KINDS.get, key=key)
+    state.remember(key, kind)
     name = None
     if kind == "selection":
         title, ids = chosen.title, chosen.ids
@@ -126,34 +125,29 @@ def _selection(store: Store, data: Dataset, removed: set[str]) -> list[str]:
     st.subheader("The selection")
     at = records.positions(data)
     ids = [i for i in chosen.ids if i in at and i not in removed]
-    said, save, drop = st.columns([4, 1.3, 1.3], vertical_alignment="center")
-    said.markdown(f"**{plural(len(chosen))}** · {literal(chosen.title, 100)}")
-    with save.popover("Save as subset", width="stretch"), st.form("export.save", border=False):
+    row = st.container(horizontal=True, vertical_alignment="center")
+    row.markdown(f"**{plural(len(chosen))}** · {literal(chosen.title, 100)}", width="stretch")
+    with row.popover("Save as subset"), st.form("export.save", border=False):
         name = st.text_input("Name", short(chosen.title, 80), key="export.save_name")
         if st.form_submit_button("Save", type="primary"):
-            try:
-                add_subset(
-                    store,
-                    name,
-                    chosen.ids,
-                    by=state.reviewer(),
-                    strategy="selection",
-                    dataset_digest=data.digest,
-                    params={"title": chosen.title},
-                )
-            except QuadrantError as error:
-                st.error(literal(error, 300))
-            else:
-                st.rerun()
-    if drop.button(
-        "Remove…",
-        key="export.remove",
-        width="stretch",
-        disabled=not ids,
-        help="Take these records out of the data, with a reason",
+            _save(store, data, chosen, name)
+    if row.button(
+        "Remove…", key="export.remove", disabled=not ids, help="Take these records out of the data, with a reason"
     ):
         asking("remove", token=os.urandom(8).hex())
     return ids
+
+
+def _save(store: Store, data: Dataset, chosen: state.Selection, name: str) -> None:
+    try:
+        add_subset(
+            store, name, chosen.ids,
+            by=state.reviewer(), strategy="selection", dataset_digest=data.digest, params={"title": chosen.title},
+        )  # fmt: skip
+    except QuadrantError as error:
+        st.error(literal(error, 300))
+    else:
+        st.rerun()
 
 
 page()

@@ -87,9 +87,12 @@ def _captions(workspace: Workspace, seen: View, placed) -> None:
     helpful = seen.frame.influence
     below = int((helpful[np.isfinite(helpful)] < 0).sum())
     known = int(np.isfinite(helpful).sum())
+    first, second = (
+        "set by hand" if c.how == "typed" else c.how for c in (placed.difficulty_cut, placed.influence_cut)
+    )
     said = [
-        f"Cuts: difficulty at least {quadrant_plot.number(placed.difficulty_cut.value)} ({placed.difficulty_cut.how}) is hard, "
-        f"influence at least {quadrant_plot.number(placed.influence_cut.value)} ({placed.influence_cut.how}) is influential.",
+        f"Cuts: difficulty at least {quadrant_plot.number(placed.difficulty_cut.value)} ({first}) is hard, "
+        f"influence at least {quadrant_plot.number(placed.influence_cut.value)} ({second}) is influential.",
         f"Zero is the darker line: {known - below:,} records lie on it or above and help, {below:,} below and harm.",
     ]
     if seen.heuristic:

@@ -138,7 +138,7 @@ def write(workspace: Workspace, choice: Choice, to: str, path: Path, overwrite: 
     except (QuadrantError, OSError) as error:
         st.error(literal(error, 500))
         return
-    state.remember("export.done", {"path": str(path), "manifest": manifest})
+    state.remember("export.done", {"workspace": str(workspace.path), "path": str(path), "manifest": manifest})
     st.rerun()
 
 
@@ -158,10 +158,10 @@ def ask(workspace: Workspace, choice: Choice, to: str, path: Path) -> None:
         st.rerun()
 
 
-def done() -> None:
+def done(workspace: Workspace) -> None:
     """What the last export of this session wrote: where, how much, its digest, its manifest, and the download."""
     last = state.remembered("export.done", None)
-    if not last:
+    if not last or last["workspace"] != str(workspace.path):
         return
     path, manifest = Path(last["path"]), last["manifest"]
     with st.container(border=True, key="export.result"):
@@ -187,7 +187,7 @@ def done() -> None:
         beside_path = path.with_name(f"{path.name}.manifest.json")
         if beside_path.is_file():
             right.download_button(
-                "Manifest", beside_path.read_bytes, beside_path.name, "application/json",
+                "Download the manifest", beside_path.read_bytes, beside_path.name, "application/json",
                 key="export.download_manifest", on_click="ignore", width="stretch",
             )  # fmt: skip
         with st.expander("Manifest"):

@@ -54,10 +54,12 @@ def removals(store: Store) -> None:
 
 
 def _entry(store: Store, entry: Entry) -> None:
-    said, button = st.columns([6, 1], vertical_alignment="center")
-    said.markdown(f"**{plural(entry.count)} {DONE[entry.action]}** · {literal(entry.reason, 200)}")
-    said.caption(literal(f"Entry {entry.entry}, by {entry.created_by or 'unknown'}, {day(entry.created_at)} UTC"))
-    if button.button("Undo", key=f"export.undo.{entry.entry}", width="stretch"):
+    row = st.container(horizontal=True, vertical_alignment="center")
+    facts = literal(f"Entry {entry.entry}, by {entry.created_by or 'unknown'}, {day(entry.created_at)} UTC")
+    with row.container(width="stretch", gap=None):
+        st.markdown(f"**{plural(entry.count)} {DONE[entry.action]}** · {literal(entry.reason, 200)}")
+        st.caption(facts)
+    if row.button("Undo", key=f"export.undo.{entry.entry}"):
         try:
             undo(store, entry.entry, by=state.reviewer())
         except QuadrantError as error:
@@ -112,24 +114,24 @@ def named(store: Store, data: Dataset) -> None:
 
 
 def _subset(store: Store, data: Dataset, one: Subset) -> None:
-    said, select, rename, delete = st.columns([4, 1, 1, 1], vertical_alignment="center")
-    said.markdown(f"**{literal(one.name, 80)}** · {plural(one.count)}")
     elsewhere = "" if one.dataset_digest == data.digest else ", saved from another version of the data"
-    said.caption(
-        literal(f"{one.strategy}, by {one.created_by or 'unknown'}, {day(one.created_at)} UTC{elsewhere}", 200)
-    )
-    if select.button("Select", key=f"export.select.{one.id}", width="stretch"):
+    facts = literal(f"{one.strategy}, by {one.created_by or 'unknown'}, {day(one.created_at)} UTC{elsewhere}", 200)
+    row = st.container(horizontal=True, vertical_alignment="center")
+    with row.container(width="stretch", gap=None):
+        st.markdown(f"**{literal(one.name, 80)}** · {plural(one.count)}")
+        st.caption(facts)
+    if row.button("Select", key=f"export.select.{one.id}"):
         at = records.positions(data)
         ids = [i for i in subset_ids(store, one.id) if i in at]
         state.select(ids, one.name)
         lost = one.count - len(ids)
         state.remember("export.said", f"{plural(lost)} of it are not in the data that is open now." if lost else "")
         st.rerun()
-    with rename.popover("Rename", width="stretch"), st.form(f"export.rename.{one.id}", border=False):
+    with row.popover("Rename"), st.form(f"export.rename.{one.id}", border=False):
         name = st.text_input("Name", one.name, key=f"export.name.{one.id}")
         if st.form_submit_button("Rename", type="primary"):
             _attempt(lambda: rename_subset(store, one.id, name))
-    with delete.popover("Delete", width="stretch"):
+    with row.popover("Delete"):
         st.markdown(f"Take {literal(one.name, 80)} off the list? Its {plural(one.count)} stay in the data.")
         if st.button("Delete", key=f"export.delete.{one.id}", type="primary"):
             _attempt(lambda: delete_subset(store, one.id, by=state.reviewer()))

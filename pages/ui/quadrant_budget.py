@@ -85,20 +85,18 @@ def _summary(workspace: Workspace, data: Dataset, seen: View, found: Selection, 
     if held:
         st.caption(f"The {held:,} records held out as the validation set are not among them.")
     ids = list(found.record_ids)
-    left, right = st.columns(2)
     title = f"{STRATEGIES[found.strategy].title}, {len(ids):,} records"
-    if left.button(
-        f"Select these {len(ids):,}", key="quadrant.take", type="primary", width="stretch", disabled=not ids
-    ):
-        state.select(ids, title)
-        st.rerun()
-    with right.popover("Save as subset", width="stretch", disabled=not ids), st.form("quadrant.save", border=False):
-        name = st.text_input("Name", f"{found.strategy} {len(ids)}", key="quadrant.save_name")
-        if st.form_submit_button("Save", type="primary"):
-            _save(workspace, data, seen, found, ids, name)
+    with st.container(horizontal=True):
+        if st.button(f"Select these {len(ids):,}", key="quadrant.take", type="primary", disabled=not ids):
+            state.select(ids, title)
+            st.rerun()
+        with st.popover("Save as subset", disabled=not ids), st.form("quadrant.save", border=False):
+            name = st.text_input("Name", f"{found.strategy} {len(ids)}", key="quadrant.save_name")
+            if st.form_submit_button("Save", type="primary"):
+                _save(workspace, data, found, ids, name)
 
 
-def _save(workspace: Workspace, data: Dataset, seen: View, found: Selection, ids: list[str], name: str) -> None:
+def _save(workspace: Workspace, data: Dataset, found: Selection, ids: list[str], name: str) -> None:
     try:
         saved = add_subset(
             open_reviews(workspace), name, ids,
@@ -159,7 +157,7 @@ def _rivals(workspace: Workspace, seen: View, found: Selection, others: dict[str
         table["influence"].append(_mean(seen.frame.influence, rows))
         table["difficulty"].append(_mean(seen.frame.difficulty, rows))
         table["words"].append(float(np.median(seen.frame.length[rows])))
-        table["categories"].append(f"{int((shares > 0).sum())} of {count}")
+        table["categories"].append(f"{int((shares > 0).sum())} of {count}" if count > 1 else None)
         table["off production"].append(50 * float(np.abs(shares - target).sum() + beyond) if production else None)
     st.markdown("**The same budget by every strategy**")
     config = st.column_config
@@ -224,12 +222,13 @@ def extremes(data: Dataset, seen: View, most: int = 10) -> None:
                 if chosen:
                     reading(ids[chosen[0]])
 
+            table = {
+                "influence": [number(helpful[r]) for r in rows],
+                "category": [short(found[i].get("category") or "", 30) for i in ids],
+                "prompt": [short(found[i]["prompt"], 140) for i in ids],
+                "response": [short(found[i]["response"], 140) for i in ids],
+            }
             st.dataframe(
-                {
-                    "influence": [number(helpful[r]) for r in rows],
-                    "category": [short(found[i].get("category") or "", 30) for i in ids],
-                    "prompt": [short(found[i]["prompt"], 140) for i in ids],
-                    "response": [short(found[i]["response"], 140) for i in ids],
-                },
+                {name: cells for name, cells in table.items() if any(cells)},
                 hide_index=True, width="stretch", key=f"quadrant.{key}", on_select=opened, selection_mode="single-row",
             )  # fmt: skip

@@ -85,6 +85,7 @@ def plot(workspace: Workspace, data: Dataset, seen: View, placed: Quadrants, col
             "Influence (above 0 helps, below 0 harms)",
             tuple(QUADRANTS[q] for q in (4, 3, 2, 1)),
             _first_view(seen, placed, x),
+            None if seen.levels is None else seen.levels.tolist(),
         ),
         cuts=(x, placed.influence_cut.value), label="Difficulty against influence of every training record",
     )  # fmt: skip
@@ -135,34 +136,38 @@ def cards(data: Dataset, seen: View, placed: Quadrants) -> None:
     ids = np.asarray(seen.frame.ids, dtype=object)
     hard, helpful = np.asarray(seen.frame.difficulty, float), np.asarray(seen.frame.influence, float)
     total = max(1, int((placed.codes > 0).sum()))
-    for q, where in zip(QUADRANTS, st.columns(4), strict=True):
-        rows = np.flatnonzero(placed.codes == q)
-        with where, st.container(border=True, height="stretch", key=f"quadrant.card.{q}"):
-            st.markdown(f"**Q{q}** · {QUADRANTS[q]}")
-            st.markdown(f"### {len(rows):,}")
-            if not len(rows):
-                st.caption("No record lies here with these cuts.")
-                continue
-            st.caption(
-                f"{100 * len(rows) / total:.1f} % of {total:,} · mean difficulty {hard[rows].mean():.3g} · "
-                f"mean influence {helpful[rows].mean():.3g}"
-            )
-            if st.button("Select this quadrant", key=f"quadrant.select.{q}", width="stretch"):
-                said = f"difficulty cut {number(placed.difficulty_cut.value)}, influence cut {number(placed.influence_cut.value)}"
-                state.select(list(ids[rows]), f"Q{q} {QUADRANTS[q]} ({said})")
-                st.rerun()
-            st.caption(MEANING[q])
-            # An id is a digest of the content, so the smallest ids are a draw by chance that stays while the cuts move.
-            examples = tuple(
-                sorted(ids[rows][np.argpartition(ids[rows].astype(str), min(EXAMPLES, len(rows) - 1))[:EXAMPLES]])
-            )
-            for record_id, row in data_of.texts(data.digest, examples, data).items():
-                said, opener = st.columns([5, 1], gap="small")
-                said.caption(literal(short(row["prompt"], 84)))
-                opener.button(
-                    "", icon=":material/open_in_full:", key=f"quadrant.read.{q}.{record_id}", type="tertiary",
-                    help="Read this record in full", on_click=reading, args=(record_id,),
-                )  # fmt: skip
+    said = f"difficulty cut {number(placed.difficulty_cut.value)}, influence cut {number(placed.influence_cut.value)}"
+    for pair in ((1, 2), (3, 4)):
+        for q, where in zip(pair, st.columns(2), strict=True):
+            rows = np.flatnonzero(placed.codes == q)
+            with where, st.container(border=True, height="stretch", key=f"quadrant.card.{q}"):
+                st.markdown(f"**Q{q}** · {QUADRANTS[q]}")
+                if not len(rows):
+                    st.caption("No record lies here with these cuts.")
+                    continue
+                with st.container(horizontal=True, vertical_alignment="center"):
+                    st.markdown(f"### {len(rows):,}", width="stretch")
+                    if st.button("Select this quadrant", key=f"quadrant.select.{q}"):
+                        state.select(list(ids[rows]), f"Q{q} {QUADRANTS[q]} ({said})")
+                        st.rerun()
+                st.caption(
+                    f"{100 * len(rows) / total:.1f} % of {total:,} · mean difficulty {hard[rows].mean():.3g} · "
+                    f"mean influence {helpful[rows].mean():.3g}  \n{MEANING[q]}"
+                )
+                _examples(data, q, ids[rows])
+
+
+def _examples(data: Dataset, q: int, ids: np.ndarray) -> None:
+    """Three by chance: an id is a digest of the content, so the smallest ids are a draw that stays while the cuts move."""
+    smallest = np.argpartition(ids.astype(str), min(EXAMPLES, len(ids) - 1))[:EXAMPLES]
+    found = data_of.texts(data.digest, tuple(sorted(ids[smallest])), data)
+    for record_id, row in found.items():
+        said, opener = st.columns([9, 1], gap="small", vertical_alignment="center")
+        said.caption(literal(short(row["prompt"], 110)))
+        opener.button(
+            "", icon=":material/open_in_full:", key=f"quadrant.read.{q}.{record_id}", type="tertiary",
+            help="Read this record in full", on_click=reading, args=(record_id,),
+        )  # fmt: skip
 
 
 def colours_of(workspace: Workspace, data: Dataset) -> dict[str, str]:

@@ -23,14 +23,16 @@ class Axes:
     """Axes instead of a free map: both scales stretch to the frame, with ticks and titles.
 
     `quadrants`: names of (low x, low y), (high x, low y), (low x, high y), (high x, high y), drawn with live counts of the drawn
-    points (of the first layer) while there are cuts; x is high where x >= cut. `range`: (x0, x1, y0, y1) shown at first (heavy tails: percentiles of the
-    data; the legend's foot counts what lies outside); by default all points.
+    points (of the first layer) while there are cuts; x is high where x >= cut. `range`: (x0, x1, y0, y1) shown at first (heavy
+    tails: percentiles of the data; the legend's foot counts what lies outside); by default all points. `levels`: the x values that
+    there really are, ascending, when the page spreads points around them: the hover then says the nearest, the cut the first above it.
     """
 
     x: str
     y: str
     quadrants: tuple[str, str, str, str] | None = None
     range: tuple[float, float, float, float] | None = None
+    levels: Sequence[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def scatter(
         "colour": payload.header["colour"],
         "layers": payload.header.get("layers"),
         "height": int(height),
-        "axes": axes and {"x": axes.x, "y": axes.y, "quadrants": axes.quadrants, "range": _range(axes, payload.header["origin"])},
+        "axes": axes and _axes(axes, payload.header["origin"]),
         "cuts": None if cuts is None else [float(c) for c in cuts],
         "names": _names(names, payload.header["origin"]),
         "label": label,
@@ -148,6 +150,11 @@ def _cuts(said: Mapping[str, Any], _count: int) -> dict[str, Any] | None:
 _DECODERS: dict[str, Callable[[Mapping[str, Any], int], dict[str, Any] | None]] = {
     "selected": _selected, "clicked": _clicked, "cuts": _cuts,
 }  # fmt: skip
+
+
+def _axes(axes: Axes, origin: Sequence[float]) -> dict[str, Any]:
+    levels = [float(v) for v in axes.levels or ()]
+    return {"x": axes.x, "y": axes.y, "quadrants": axes.quadrants, "range": _range(axes, origin), "levels": levels}
 
 
 def _range(axes: Axes, origin: Sequence[float]) -> list[float] | None:

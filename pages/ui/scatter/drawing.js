@@ -271,10 +271,11 @@ class ScatterDrawing extends ScatterState {
     cutY.hidden = !within(py, a.h);
     Object.assign(cutX.style, { left: a.left + px + "px", top: a.top + "px", height: a.h + "px" });
     Object.assign(cutY.style, { top: a.top + py + "px", left: a.left + "px", width: a.w + "px" });
-    for (const [el, value, name] of [[cutX, cuts[0], axes?.x], [cutY, cuts[1], axes?.y]]) {
-      el.lastElementChild.textContent = formatNumber(value);
+    for (const [el, value, name, levels] of [[cutX, cuts[0], axes?.x, axes?.levels], [cutY, cuts[1], axes?.y, null]]) {
+      const said = cutText(levels, value);
+      el.lastElementChild.textContent = said;
       el.setAttribute("aria-valuenow", String(value));
-      el.setAttribute("aria-valuetext", formatNumber(value));
+      el.setAttribute("aria-valuetext", said);
       el.setAttribute("aria-label", `Cut of ${name ?? "the axis"}; arrow keys move it`);
     }
     const counts = this.countQuadrants(), total = counts.reduce((s, c) => s + c, 0) || 1, names = axes?.quadrants;

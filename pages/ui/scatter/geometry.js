@@ -106,6 +106,18 @@ function ticks(low, high, want) {
   return out;
 }
 
+/** The level nearest to a point that was spread around it; the value itself without levels. */
+function nearestLevel(levels, value) {
+  return levels?.length ? levels.reduce((best, l) => (Math.abs(l - value) < Math.abs(best - value) ? l : best)) : value;
+}
+
+/** What a cut says: its value, or among levels the first that lies above it. */
+function cutText(levels, value) {
+  if (!levels?.length) return formatNumber(value);
+  const first = levels.find((l) => l >= value);
+  return first === undefined ? `> ${formatNumber(levels[levels.length - 1])}` : `≥ ${formatNumber(first)}`;
+}
+
 const formatCount = new Intl.NumberFormat("en-US").format;
 
 function formatNumber(value) {

@@ -26,7 +26,7 @@ class ScatterHands extends ScatterLegend {
     head.lastElementChild.textContent = c.kind === "values" ? `${c.title || "value"}: ${formatNumber(this.values[i])}` : c.names[this.codes[i]] || "(empty)";
     text.textContent = this.labels ? this.labels(i) : "";
     const lines = [], [ox, oy] = this.config.origin, axes = this.config.axes;
-    if (axes) lines.push(`${axes.x}: ${formatNumber(this.xs[i] + ox)}`, `${axes.y}: ${formatNumber(this.ys[i] + oy)}`);
+    if (axes) lines.push(`${axes.x}: ${formatNumber(nearestLevel(axes.levels, this.xs[i] + ox))}`, `${axes.y}: ${formatNumber(this.ys[i] + oy)}`);
     if (this.layer && this.config.layers) lines.push(this.config.layers[this.layer[i]]);
     lines.push("click to read");
     foot.textContent = lines.join("\n");
