@@ -123,7 +123,7 @@ def _brief(data: Dataset, production: Dataset, found: Result, holes: list[Gap]) 
             "collection-brief.md", "text/markdown", icon=":material/download:", key="coverage.brief_md", on_click="ignore",
         )  # fmt: skip
         st.download_button(
-            "As CSV", lambda: brief_csv(holes, asked()), "collection-brief.csv", "text/csv", icon=":material/download:",
+            "Brief as CSV", lambda: brief_csv(holes, asked()), "collection-brief.csv", "text/csv", icon=":material/download:",
             key="coverage.brief_csv", on_click="ignore",
         )  # fmt: skip
 

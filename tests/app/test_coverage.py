@@ -139,3 +139,34 @@ def test_brief_holds_prompts_literally_and_cells_that_are_no_formulas():
     markdown = brief_markdown([gap], {"p1": "```\n![x](http://example.org)"}, {"t1": "near"}, info, "set")
     assert "````text\n```\n![x](http://example.org)\n````" in markdown and "about **50** records (28 to 90)" in markdown
     assert "\n1,'=cmd,a,10,0.050000" in brief_csv([gap], {"p1": "What?"})
+
+
+def test_until_the_map_is_there_a_preview_is_shown_and_called_so(home, start):
+    import shutil
+
+    for found in (home / "small" / "results").glob("map-*"):
+        shutil.rmtree(found)
+    at = start("coverage")
+    assert not at.exception, at.exception[0].value
+    assert "First sketch by PCA" in texts(at) and "a preview" in texts(at)
+    at.segmented_control(key="coverage.how").set_value("text").run()
+    at.text_input(key="coverage.query").set_value("rash").run()
+    assert not at.exception and chosen(at)
+
+
+def test_settings_are_kept_and_start_a_job_for_what_follows_from_them(page, home, monkeypatch):
+    from core import jobs
+    from core.steps import params_of
+    from core.workspace import open_workspace
+
+    started = []
+    monkeypatch.setattr(jobs, "start", lambda workspace, command, title: started.append(command))
+    page.radio(key="coverage.mode").set_value("parallel")
+    page.button(key="coverage.compute").click().run()
+    assert started == [["run", "map"]]
+    page.radio(key="coverage.text").set_value("both")
+    page.button(key="coverage.compute").click().run()
+    assert started[1][:3] == ["run", "preview", "map"] and "coverage" in started[1]
+    space = open_workspace(home / "small")
+    assert params_of(space, "embed")["text"] == params_of(space, "embed:production")["text"] == "both"
+    assert params_of(space, "map")["mode"] == "parallel"
