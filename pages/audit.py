@@ -39,7 +39,8 @@ def controls(store: Store, data: Dataset, samples: list[Sample]) -> Sample:
 
 def _label(sample: Sample, data: Dataset) -> str:
     age = "" if sample.dataset_digest == data.digest else " · earlier version of the data"
-    return short(f"{sample.name} · {sample.read:,} of {sample.size:,} read · drawn {sample.created_at[:10]}{age}", 120)
+    # Not how many are read: this line stands still while the reader goes on.
+    return short(f"{sample.name} · drawn {sample.created_at[:10]}{age}", 120)
 
 
 def facts(store: Store, data: Dataset, sample: Sample) -> None:
