@@ -31,10 +31,11 @@ def draw(workspace: Workspace, data: Dataset, found: Result | None, pairs: list[
     if found is None or pairs is None:
         jobs.waiting_for("contradictions", "Contradictions")
         return
-    compared = found.info["pairs_compared"]
+    compared, same = found.info["pairs_compared"], found.info["same_text_groups"]
     st.caption(
         f"{compared:,} pairs of prompts at {found.info['threshold']:.2f} or more (copies included) were compared by category, "
         "numbers with units, negation and shared words. These are signs, found by rule: a reader decides."
+        + (f" {same:,} groups of equal prompts contradict themselves in the file." if same else "")
     )
     for warning in found.info["warnings"]:
         st.caption(literal(warning, 300))

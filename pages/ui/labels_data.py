@@ -58,17 +58,16 @@ def _doubts(path: str, mask: bytes, _result: Result) -> Doubts:
 
 def matrix(found: Doubts) -> tuple[list[str], np.ndarray, int]:
     """(names, counts (K, K) of given against suggested among the flagged, how many categories have a doubt at all)."""
-    weight: dict[str, int] = {}
-    for (given, suggested), count in found.pairs:
-        weight[given] = weight.get(given, 0) + count
-        weight[suggested] = weight.get(suggested, 0) + count
-    names = sorted(sorted(weight, key=lambda name: (-weight[name], name))[:MATRIX])
+    every: dict[str, None] = {}  # the categories of the most frequent pairs first
+    for pair, _ in found.pairs:
+        every |= dict.fromkeys(pair)
+    names = sorted(list(every)[:MATRIX])
     index = {name: n for n, name in enumerate(names)}
     counts = np.zeros((len(names), len(names)))
     for (given, suggested), count in found.pairs:
         if given in index and suggested in index:
             counts[index[given], index[suggested]] = count
-    return names, counts, len(weight)
+    return names, counts, len(every)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)

@@ -46,7 +46,7 @@ def _matrix(found: Doubts) -> None:
     st.plotly_chart(figure, theme="streamlit", config={"displayModeBar": False}, key="labels.matrix")
     st.caption(
         "Labels in doubt: given category (row) against the suggested one (column), in records."
-        + (f" The {len(names):,} categories most in doubt, of {every:,}." if every > len(names) else "")
+        + (f" The {len(names):,} categories most often confused, of {every:,}." if every > len(names) else "")
     )
 
 
