@@ -127,7 +127,6 @@ def start(workspace: Workspace, command: Sequence[str], title: str) -> str:
         **os.environ,
         "PYTHONUNBUFFERED": "1",
         "OMP_WAIT_POLICY": "PASSIVE",
-        "OMP_WAIT_POLICY": "PASSIVE",
         "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
     }
     with (_folder(workspace) / f"{job}.log").open("wb") as log:

@@ -42,7 +42,7 @@ STEPS: dict[str, Step] = {
         "core.embedding.layout:run", 1, "Lay out the map (UMAP)", ("training", "production?"),
         needs=("embed", "neighbours", "embed:production?"),
     ),
-    "clusters": Step("core.embedding.clusters:run", 1, "Find and name clusters", needs=("embed", "neighbours")),
+    "clusters": Step("core.embedding.clusters:run", 2, "Find and name clusters", needs=("embed", "neighbours")),
     "duplicates": Step("core.quality.duplicates:run", 1, "Find near-duplicates", needs=("embed",)),
     "contradictions": Step("core.quality.contradictions:run", 1, "Find contradictions", needs=("duplicates",)),
     "labels": Step("core.quality.labels:run", 1, "Look for wrong labels", needs=("embed",)),

@@ -1,5 +1,6 @@
 """Names for groups of texts: the words and short phrases that set a group apart (class-based TF-IDF)."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -81,6 +82,9 @@ def titles(terms: Mapping[int, Sequence[str]], otherwise: str = "group") -> dict
     return found
 
 
+_CONTRACTION = re.compile(r"(n['’]t|['’](s|m|re|ve|ll|d))$")  # "he's" is "he"; "patient's" is "patient"
+
+
 def _terms(text: str, surfaces: dict[str, Counter]) -> set[str]:
     """Lower-case words and pairs without stop words, and 2–4 character pieces of scripts without spaces."""
     found: set[str] = set()
@@ -90,7 +94,8 @@ def _terms(text: str, surfaces: dict[str, Counter]) -> set[str]:
             found.update(s for s in shingles(token, 2, 4) if len(s) > 1 and not _dull(s))
             before = ""
             continue
-        word = token.lower()
+        word = _CONTRACTION.sub("", token.lower())
+        token = token[: len(word)]
         if word in stop_words() or len(word) < 2 or word.replace(".", "").replace(",", "").isdigit():
             before = ""
             continue
