@@ -5,6 +5,8 @@ from collections import Counter
 from core.decisions import audit_summary, latest_sample, open_reviews
 from core.frame import has_values
 from core.quality.scorecard import Metric, ScorecardInputs, scorecard
+from core.review.ledger import removed_ids
+from core.standing import standing
 from core.steps import current
 from core.workspace import Dataset, Workspace
 
@@ -12,13 +14,17 @@ STEPS_READ = ("labels", "formats", "duplicates", "contradictions", "distribution
 
 
 def metrics(workspace: Workspace, data: Dataset | None = None) -> list[Metric]:
-    """The scorecard as it stands; what was not computed or reviewed yet is unknown, never passed."""
+    """The scorecard as it stands; what was not computed or reviewed yet is unknown, never passed.
+
+    Duplicates, contradictions and formats are counted among the records that the ledger keeps.
+    """
     data = data or workspace.need("training")
     infos = {}
+    store = open_reviews(workspace)
+    removed = removed_ids(store)
     for step in STEPS_READ:
         found = current(workspace, step)
-        infos[step] = found.info if found else None
-    store = open_reviews(workspace)
+        infos[step] = standing(found, data, removed) if found else None
     sample = latest_sample(store, data)
     audit = None
     if sample:

@@ -228,8 +228,10 @@ def run(inputs: Inputs) -> Output:
         joint = calibrate(confident_joint(labels, confident, len(names)), np.bincount(labels, minlength=len(names)))
         columns["self_confidence"][rows] = probabilities[np.arange(len(rows)), labels]
         columns["knn_agreement"][rows] = neighbour_agreement(some, labels, params["neighbours"])
-        suggested[rows] = np.array(names, dtype=object)[probabilities.argmax(axis=1)]
-        flagged[rows] = (confident >= 0) & (confident != labels)
+        doubted = (confident >= 0) & (confident != labels)
+        flagged[rows] = doubted
+        # The most probable label may still be the given one where another is over its own threshold: that one is meant.
+        suggested[rows] = np.array(names, dtype=object)[np.where(doubted, confident, probabilities.argmax(axis=1))]
         noise = 1 - float(np.trace(joint))
         agreement = float((probabilities.argmax(axis=1) == labels).mean())
         if agreement < RELIABLE:

@@ -5,6 +5,7 @@ import pytest
 from core.decisions import open_reviews
 from core.review.ledger import ledger, removed_ids
 from core.steps import current, params_of, run_step, set_params
+from core.summary import metrics
 from core.workspace import open_workspace
 
 
@@ -99,7 +100,15 @@ def test_one_of_a_contradicting_pair_is_removed(space, start):
     next(b for b in at.button if b.key.startswith("duplicates.remove.")).click().run()
     at.button(key="removal.confirm").click().run()
     assert len(removed_ids(open_reviews(space))) == 1
-    assert int(metric(fine(at), "Contradicting pairs").value) < count
+    left = int(metric(fine(at), "Contradicting pairs").value)
+    assert left < count
+    counted = {m.id: m.value for m in metrics(space)}
+    assert counted["contradictions"] == left, "the scorecard counts the records that are kept"
+    at.segmented_control(key="duplicates.part").set_value("groups").run()
+    ratio = metric(at, "Near-duplicate ratio").value
+    assert ratio == f"{100 * counted['duplicate_ratio']:.1f} %"
+    at.switch_page("pages/formatting.py").run()
+    assert metric(fine(at), "Compliance").value == f"{100 * counted['format_compliance']:.1f} %"
 
 
 def test_an_own_rule_is_counted_before_it_is_saved(space, start, launched):
