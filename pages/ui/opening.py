@@ -46,15 +46,14 @@ def selection_card() -> None:
         return
     with st.container(border=True):
         st.markdown(f"**{len(chosen):,} selected** · {literal(chosen.title, 60)}")
-        left, middle, right = st.columns(3)
-        if left.button(
-            "", icon=":material/fact_check:", key="selection.audit", help="Audit a sample of it", width="stretch"
-        ):
+        with st.container(horizontal=True, gap="small"):
+            audit = st.button("Audit", key="selection.audit", help="Audit a sample of it", type="tertiary")
+            export = st.button("Export", key="selection.export", help="Write it to a file", type="tertiary")
+            clear = st.button("Clear", key="selection.clear", help="Clear the selection", type="tertiary")
+        if audit:
             st.switch_page("pages/audit.py")
-        if middle.button("", icon=":material/download:", key="selection.export", help="Export it", width="stretch"):
+        if export:
             st.switch_page("pages/export.py")
-        if right.button(
-            "", icon=":material/close:", key="selection.clear", help="Clear the selection", width="stretch"
-        ):
+        if clear:
             state.select([], "")
             st.rerun()

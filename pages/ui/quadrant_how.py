@@ -88,7 +88,8 @@ def facts(info: dict) -> list[str]:
     """What the result says of itself, a line each, for Markdown."""
     found = [
         "**Influence** of a record: how much a small step of training on it lowers the loss on the validation records, to first order "
-        f"({literal(info.get('score', 'dot product with the mean validation gradient'), 300)}). Exact in its parameter space: nothing is sampled."
+        f"({literal(info.get('score', 'dot product with the mean validation gradient'), 300)}). "
+        "Exact in its parameter space: nothing is sampled."
     ]
     if info.get("sentence"):
         found.append(f"**Model**: {literal(info['sentence'], 400)}")

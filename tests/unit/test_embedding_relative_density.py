@@ -11,9 +11,9 @@ def circle(degrees):
 
 
 def test_by_hand_on_a_circle():
-    """Production at 0, 1, 2.1, 3.1 degrees, k = 1: each ball reaches 1 degree. Training at 0.2 and 0.8 (in the balls of 0 and 1) and twice
-    at 90. Expected in a ball if alike: k * M / N = 1 * 4 / 4 = 1. Counts 2, 2, 0, 0; smooth = 1 averages the logs of a record and
-    its nearest one (0-1, 1-0, 2.1-3.1, 3.1-2.1), so the values are 2 + 0.05 and 0 + 0.05."""
+    """Production at 0, 1, 2.1, 3.1 degrees, k = 1: each ball reaches 1 degree. Training at 0.2 and 0.8 (in the balls of
+    0 and 1) and twice at 90. Expected in a ball if alike: k * M / N = 1 * 4 / 4 = 1. Counts 2, 2, 0, 0; smooth = 1 averages
+    the logs of a record and its nearest one (0-1, 1-0, 2.1-3.1, 3.1-2.1), so the values are 2 + 0.05 and 0 + 0.05."""
     found = relative_density(circle([0, 1, 2.1, 3.1]), circle([0.2, 0.8, 90, 91]), k=1, smooth=1)
     assert np.allclose(found, [2.05, 2.05, 0.05, 0.05], atol=1e-6)
 
