@@ -108,6 +108,8 @@ def _captions(workspace: Workspace, seen: View, placed) -> None:
         notes.insert(0, info["sentence"])
     if notes:
         st.caption(literal(" ".join(notes), 900))
+    for warning in info.get("warnings", []):
+        st.warning(literal(warning, 400), icon=":material/warning:")
 
 
 def _without(workspace: Workspace, data: Dataset, seen: View, has_influence: bool) -> None:
