@@ -33,6 +33,7 @@ PACKED = (".gz", ".parquet", ".xlsx")
 class Source:
     path: Path
     name: str  # as the user calls it
+    upload: bool = False  # the path is a copy of ours, in a folder of its own
 
     @property
     def stamp(self) -> tuple[int, int]:
@@ -69,7 +70,7 @@ def ask(chosen_way: str) -> Source | None:
     if chosen_way == PATH:
         typed = st.text_input(
             "Path of a file, or of a folder of Parquet shards",
-            key="data.path",
+            key=f"data.path.{state.remembered('data.round', 0)}",
             placeholder="/data/clinical-sft.jsonl",
             help="Read where it is, of any size. JSON Lines, JSON, CSV, TSV, Parquet and Excel, each also as .gz.",
         ).strip()
@@ -89,7 +90,7 @@ def _kept(given) -> Source:
     """The upload as a file of ours in the workspace, written once."""
     known: tuple[str, str] | None = state.remembered("data.uploaded", None)
     if known and known[0] == given.file_id and Path(known[1]).exists():
-        return Source(Path(known[1]), given.name)
+        return Source(Path(known[1]), given.name, upload=True)
     root = state.workspace().path / "uploads"
     _sweep(root)
     folder = root / os.urandom(6).hex()
@@ -98,7 +99,7 @@ def _kept(given) -> Source:
     with path.open("wb") as out:
         shutil.copyfileobj(given, out, 1 << 20)
     state.remember("data.uploaded", (given.file_id, str(path)))
-    return Source(path, given.name)
+    return Source(path, given.name, upload=True)
 
 
 def _sweep(root: Path) -> None:
@@ -109,8 +110,8 @@ def _sweep(root: Path) -> None:
 
 
 def done(source: Source, keep: bool) -> None:
-    """Empty the uploader after an import; the upload is removed unless a job still has to read it (`keep`)."""
-    if source.path.parent.parent.name == "uploads" and not keep:
+    """Forget the file after an import: an empty uploader and path. Our copy goes too unless a job still has to read it (`keep`)."""
+    if source.upload and not keep:
         shutil.rmtree(source.path.parent, ignore_errors=True)
     state.remember("data.round", state.remembered("data.round", 0) + 1)
     state.remember("data.uploaded", None)

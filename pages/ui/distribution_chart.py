@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.figures import Colours
 from pages.ui import palette, state
-from pages.ui.distribution_view import View
+from pages.ui.distribution_view import MOST, View
 from pages.ui.safe import literal, short
 
 DRAWN = 20  # categories that are drawn; those that contribute the most when there are more
@@ -89,7 +89,7 @@ def alone(view: View) -> list[str]:
         "Largest to smallest", f"{max(counts) / min(n for n in counts if n):,.1f}×", help="Imbalance: ratio of counts."
     )
     places[3].metric(
-        "Effective number", f"{math.exp(entropy):.1f}",
+        "Effective number", f"{math.exp(entropy):,.1f}",
         help="exp of the entropy: so many equally large categories would be as varied.",
     )  # fmt: skip
     few = [name for name, n in zip(names, counts, strict=True) if n < 30]
@@ -130,7 +130,10 @@ def table(view: View) -> list[str]:
 
 
 def _picked(view: View, columns: dict[str, list]) -> list[str]:
-    names = view.table["category"]
+    names = view.table["category"][:MOST]
+    if len(names) < len(view.table["category"]):
+        st.caption(f"The first {MOST:,} of {len(view.table['category']):,} values.")
+        columns = {name: values[:MOST] for name, values in columns.items()}
     number = st.column_config.NumberColumn
     chosen = st.dataframe(
         {"category": [short(n, 80) for n in names], **columns},

@@ -12,7 +12,7 @@ def by_path(at, path, role="training"):
     if role != "training":
         at = at.button_group(key="data.role").set_value(role).run()
     at.button_group(key=f"data.way.{role}").set_value("Path on this machine").run()
-    return at.text_input(key="data.path").set_value(str(path)).run()
+    return at.text_input(key="data.path.0").set_value(str(path)).run()
 
 
 def button(at, key):
@@ -52,7 +52,7 @@ def test_an_error_is_one_sentence(empty, start, tmp_path):
     assert "cannot be opened" in at.error[0].value
     page = tmp_path / "page.html"
     page.write_text("<html></html>")
-    at.text_input(key="data.path").set_value(str(page)).run()
+    at.text_input(key="data.path.0").set_value(str(page)).run()
     assert "XML or HTML" in at.error[0].value
 
 
@@ -78,6 +78,20 @@ def test_a_file_of_shares_becomes_production(imported, start, tmp_path):
     button(at, "data.shares.file").click().run()
     assert not at.exception
     assert open_workspace(imported / "raw").shares() == {"cough": 0.75, "rash": 0.25}
+
+
+def test_only_our_copy_of_an_upload_is_removed(tmp_path, monkeypatch):
+    from pages.ui import data_source, state
+
+    kept: dict = {}
+    monkeypatch.setattr(state, "remembered", lambda key, default: kept.setdefault(key, default))
+    monkeypatch.setattr(state, "remember", kept.__setitem__)
+    for upload in (False, True):
+        path = tmp_path / "uploads" / f"of-{upload}" / "file.jsonl"
+        path.parent.mkdir(parents=True)
+        path.write_text("{}")
+        data_source.done(data_source.Source(path, "file.jsonl", upload), keep=False)
+        assert path.exists() is not upload
 
 
 def test_stop_using_and_use_again(home, start):
