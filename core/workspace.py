@@ -220,8 +220,11 @@ class Workspace:
             facts |= {"role": role, "name": name, "imported": now(), "format": FORMAT}
             write_atomically(part / "dataset.json", json.dumps(facts, indent=1, ensure_ascii=False))
             final = self.path / "datasets" / f"{facts['digest'][:12]}-{role}"
-            if final.exists():
-                shutil.rmtree(part)  # the same records once more: keep what is there
+            if final.exists():  # the same records once more: the report and the raw bytes of now replace those of then
+                old = final.with_name(f"{part.name}.old")
+                os.replace(final, old)
+                os.replace(part, final)
+                shutil.rmtree(old, ignore_errors=True)
             else:
                 os.replace(part, final)
         except BaseException:

@@ -41,7 +41,9 @@ def headline(result: Result, found: Doubts) -> None:
             delta_arrow="off", help=literal(f"Target from {target.source}.", 300),
         )  # fmt: skip
     else:
-        columns[0].metric("Estimated label accuracy", "cannot be told", help="The classifier is too weak for an estimate.")
+        columns[0].metric(
+            "Estimated label accuracy", "cannot be told", help="The classifier is too weak for an estimate."
+        )
     columns[1].metric("Labels in doubt", f"{len(found.rows):,} of {found.judged:,}")
     columns[2].metric("Classifier agrees with the label", f"{100 * found.agreeing:.1f} %")
     read = f"the embedding of its {info['text']}" + (" and the words of prompt and answer" if info.get("words") else "")

@@ -17,9 +17,7 @@ SHOWN = 500
 def standing(found: Result, data: Dataset, kept: np.ndarray) -> list[dict]:
     """The pairs both of whose records are still in the data, the gravest first."""
     at = positions(data)
-    return [
-        pair for pair in _pairs(str(found.path), found) if kept[at[pair["left_id"]]] and kept[at[pair["right_id"]]]
-    ]
+    return [pair for pair in _pairs(str(found.path), found) if kept[at[pair["left_id"]]] and kept[at[pair["right_id"]]]]
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -19,9 +19,7 @@ def draw(workspace: Workspace, data: Dataset, result: Result, shown: View, contr
     """`contradicting`: ids of the records in pairs that contradict each other."""
     _settings(workspace, result, shown)
     if not shown.members:
-        st.success(
-            f"No two kept records are {shown.threshold:.2f} alike or more.", icon=":material/check_circle:"
-        )
+        st.success(f"No two kept records are {shown.threshold:.2f} alike or more.", icon=":material/check_circle:")
         return
     _actions(data, shown, contradicting)
     number = _list(data, shown)

@@ -23,11 +23,15 @@ def form(workspace: Workspace, data: Dataset, result: Result) -> None:
     with st.container(border=True):
         left, right = st.columns(2)
         kind = left.selectbox("The rule", list(KINDS), format_func=lambda k: KINDS[k].title, key="formatting.kind")
-        where = right.selectbox("Applies to", ["all", *_categories(data)], format_func=_everyone, key="formatting.applies")
+        where = right.selectbox(
+            "Applies to", ["all", *_categories(data)], format_func=_everyone, key="formatting.applies"
+        )
         params = _params(data, kind)
         left, right = st.columns(2)
         title = left.text_input("Title", placeholder=KINDS[kind].title, key="formatting.title", max_chars=120)
-        severity = right.segmented_control("Severity", SEVERITIES, default="error", required=True, key="formatting.severity")
+        severity = right.segmented_control(
+            "Severity", SEVERITIES, default="error", required=True, key="formatting.severity"
+        )
         title = title.strip() or KINDS[kind].title + ("" if where == "all" else f" ({where})")
         taken = {rule["id"] for rule in [*result.info["rules"], *result.info.get("off", ())]}
         rule = Rule(_free_id(title, taken), title, kind, params, where, severity or "error", "own")

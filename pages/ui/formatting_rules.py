@@ -55,7 +55,9 @@ def table(workspace: Workspace, data: Dataset, result: Result, kept: np.ndarray)
         },
     )  # fmt: skip
     rows = event.selection.rows
-    st.caption("Tick a rule to see the records that break it. A suggested rule is what the majority of a category does.")
+    st.caption(
+        "Tick a rule to see the records that break it. A suggested rule is what the majority of a category does."
+    )
     if rows and rows[0] < len(rules):
         return rules[rows[0]]
     return rules[0] if rules[0]["broken"] else None
@@ -95,7 +97,11 @@ def detail(workspace: Workspace, data: Dataset, result: Result, rule: dict, kept
     st.caption(literal(" · ".join(told), 300))
     if rule["params"]:
         with st.expander("How it is checked"):
-            st.code(json.dumps({"kind": rule["kind"], **rule["params"]}, indent=1, ensure_ascii=False), "json", wrap_lines=True)
+            st.code(
+                json.dumps({"kind": rule["kind"], **rule["params"]}, indent=1, ensure_ascii=False),
+                "json",
+                wrap_lines=True,
+            )
     is_on = rule["id"] not in off(workspace)
     broken: dict[int, tuple[str, str]] = {}
     for row, message, snippet in violations(data, result).get(rule["id"], ()):

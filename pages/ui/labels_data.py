@@ -38,7 +38,8 @@ def _doubts(path: str, mask: bytes, _result: Result) -> Doubts:
     kept = np.frombuffer(mask, dtype=bool)
     table = _result.table(["given", "suggested", "self_confidence", "flagged", "knn_agreement"])
     confidence, agreement = (
-        pc.fill_null(table[name].cast(pa.float64()), float("nan")).to_numpy() for name in ("self_confidence", "knn_agreement")
+        pc.fill_null(table[name].cast(pa.float64()), float("nan")).to_numpy()
+        for name in ("self_confidence", "knn_agreement")
     )
     flagged = np.asarray(table["flagged"].to_numpy(), dtype=bool) & kept
     rows = np.flatnonzero(flagged)

@@ -24,8 +24,26 @@ DARK: tuple[str, ...] = (
 GREY_LIGHT, GREY_DARK = "#a3abb0", "#5f6a70"
 
 # Low to high. Viridis, cut where it would vanish into the page.
-SEQUENTIAL_LIGHT: tuple[str, ...] = ("#440154", "#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#86d549", "#c2d52e")
-SEQUENTIAL_DARK: tuple[str, ...] = ("#4b3f8f", "#3f5f97", "#2f7f92", "#1fa187", "#4ac16d", "#86d549", "#c8e020", "#fde725")
+SEQUENTIAL_LIGHT: tuple[str, ...] = (
+    "#440154",
+    "#46327e",
+    "#365c8d",
+    "#277f8e",
+    "#1fa187",
+    "#4ac16d",
+    "#86d549",
+    "#c2d52e",
+)
+SEQUENTIAL_DARK: tuple[str, ...] = (
+    "#4b3f8f",
+    "#3f5f97",
+    "#2f7f92",
+    "#1fa187",
+    "#4ac16d",
+    "#86d549",
+    "#c8e020",
+    "#fde725",
+)
 # Below zero to above zero, grey at zero (influence: harmful to helpful).
 DIVERGING_LIGHT: tuple[str, ...] = ("#b3470a", "#e08a4e", "#e8c3a6", "#c8cdd0", "#9fb6e6", "#5c84d6", "#1d4aa8")
 DIVERGING_DARK: tuple[str, ...] = ("#f08a3c", "#c9713a", "#8a6450", "#566066", "#5d74a6", "#6b8be0", "#86a6ff")

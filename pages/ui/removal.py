@@ -29,7 +29,12 @@ def _dialog(ids: tuple[str, ...], reason: str, stays: str, token: str) -> None:
     if left.button("Cancel", key="removal.cancel", width="stretch"):
         st.rerun()
     if right.button(
-        f"Remove {count}", key="removal.confirm", type="primary", width="stretch", on_click=_remove, args=(ids, reason, token)
+        f"Remove {count}",
+        key="removal.confirm",
+        type="primary",
+        width="stretch",
+        on_click=_remove,
+        args=(ids, reason, token),
     ):
         st.rerun()
 

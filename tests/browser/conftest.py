@@ -27,7 +27,9 @@ CHROMIUM_FLAGS = [
 ]  # fmt: skip
 HERE = {"127.0.0.1", "localhost", "::1", ""}
 # Messages of the browser itself, which say nothing about the app.
-QUIET = re.compile(r"GPU stall due to ReadPixels|Automatic fallback to software WebGL|WebSocket connection to .*_stcore/stream")
+QUIET = re.compile(
+    r"GPU stall due to ReadPixels|Automatic fallback to software WebGL|WebSocket connection to .*_stcore/stream"
+)
 # Opened at /page, Streamlit's front end first tries whether the app lives under that path, and is told that it does not.
 PROBE = re.compile(r"^http://127\.0\.0\.1:\d+/\w+/_stcore/(health|host-config)$")
 

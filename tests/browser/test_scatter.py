@@ -22,7 +22,14 @@ def points():
     import ast
 
     source = ast.parse(APP.read_text())
-    keep = [n for n in source.body if isinstance(n, ast.FunctionDef) and n.name == "points" or isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "NAMES"]  # noqa: E501
+    keep = [
+        n
+        for n in source.body
+        if isinstance(n, ast.FunctionDef)
+        and n.name == "points"
+        or isinstance(n, ast.Assign)
+        and getattr(n.targets[0], "id", "") == "NAMES"
+    ]  # noqa: E501
     for node in keep:
         if isinstance(node, ast.FunctionDef):
             node.decorator_list = []
@@ -253,7 +260,10 @@ def test_events_of_another_dataset_are_dropped(plot, points):
     shown.log(1)
     shown.page.get_by_role("button", name="other dataset").click()
     first = shown.data("ready")
-    shown.page.wait_for_function("old => document.querySelector('[data-testid=log]') && JSON.parse(document.querySelector('[data-testid=log]').textContent).digest !== old", arg=first)  # noqa: E501
+    shown.page.wait_for_function(
+        "old => document.querySelector('[data-testid=log]') && JSON.parse(document.querySelector('[data-testid=log]').textContent).digest !== old",
+        arg=first,
+    )  # noqa: E501
     shown.idle()
     assert shown.data("selected") == "0"
     shown.page.wait_for_timeout(300)
@@ -276,7 +286,9 @@ def test_cuts_are_dragged_moved_by_keys_and_set_from_python(plot, points):
     cut = shown.log(1)["log"][-1]["cuts"]
     view = shown.view()
     plot_box = shown.page.locator(".plot").bounding_box()
-    assert cut[0] == pytest.approx(view[0] + (box["x"] + 106 - plot_box["x"] - view[4] - view[6] / 2) / view[2], abs=2 / view[2])
+    assert cut[0] == pytest.approx(
+        view[0] + (box["x"] + 106 - plot_box["x"] - view[4] - view[6] / 2) / view[2], abs=2 / view[2]
+    )
     assert [int(c) for c in shown.data("quadrants").split(",")] != total
     handle.focus()
     shown.page.keyboard.press("ArrowLeft")
@@ -347,7 +359,10 @@ def test_without_webgl2_a_plainer_plot_follows(new_page, app, wait_idle):
     page.locator(".js-plotly-plot .drag").first.wait_for(timeout=30_000)
     wait_idle(page)
     box = page.locator(".js-plotly-plot").bounding_box()
-    at = [(box["x"] + box["width"] * u, box["y"] + box["height"] * v) for u, v in [(0.3, 0.3), (0.6, 0.32), (0.6, 0.6), (0.32, 0.6)]]
+    at = [
+        (box["x"] + box["width"] * u, box["y"] + box["height"] * v)
+        for u, v in [(0.3, 0.3), (0.6, 0.32), (0.6, 0.6), (0.32, 0.6)]
+    ]
     page.mouse.move(*at[0])
     page.mouse.down()
     for x, y in at[1:]:

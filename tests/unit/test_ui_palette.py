@@ -12,8 +12,20 @@ VISION = [
     np.array([[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]),
     np.array([[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]]),
 ]
-M1 = np.array([[0.4122214708, 0.5363325363, 0.0514459929], [0.2119034982, 0.6806995451, 0.1073969566], [0.0883024619, 0.2817188376, 0.6299787005]])  # noqa: E501
-M2 = np.array([[0.2104542553, 0.7936177850, -0.0040720468], [1.9779984951, -2.4285922050, 0.4505937099], [0.0259040371, 0.7827717662, -0.8086757660]])  # noqa: E501
+M1 = np.array(
+    [
+        [0.4122214708, 0.5363325363, 0.0514459929],
+        [0.2119034982, 0.6806995451, 0.1073969566],
+        [0.0883024619, 0.2817188376, 0.6299787005],
+    ]
+)  # noqa: E501
+M2 = np.array(
+    [
+        [0.2104542553, 0.7936177850, -0.0040720468],
+        [1.9779984951, -2.4285922050, 0.4505937099],
+        [0.0259040371, 0.7827717662, -0.8086757660],
+    ]
+)  # noqa: E501
 
 
 def linear(colours):
@@ -37,7 +49,9 @@ def test_categories_stay_apart_for_every_kind_of_vision(colours):
     assert smallest_distance(colours) >= 0.05
 
 
-@pytest.mark.parametrize(("colours", "page"), [(palette.LIGHT, "#ffffff"), (palette.DARK, "#11181b")], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    ("colours", "page"), [(palette.LIGHT, "#ffffff"), (palette.DARK, "#11181b")], ids=["light", "dark"]
+)
 def test_categories_stand_out_from_the_page(colours, page):
     weights = np.array([0.2126, 0.7152, 0.0722])
     ink, ground = linear(colours) @ weights, linear([page]) @ weights

@@ -26,7 +26,12 @@ def said(mask, made, n=1):
 
 def test_digest_names_the_positions_and_their_identity_alone():
     made = payload()
-    assert made.digest == payload(selected=X > 0).digest == made.with_colour(Values(X)).digest == made.with_visible(Y > 0).digest
+    assert (
+        made.digest
+        == payload(selected=X > 0).digest
+        == made.with_colour(Values(X)).digest
+        == made.with_visible(Y > 0).digest
+    )
     assert made.digest != payload(identity="another dataset").digest
     assert made.digest != scatter_payload(X[::-1], Y, COLOUR).digest
 
@@ -71,7 +76,12 @@ def test_labels_are_one_line_cut_and_survive_broken_text():
     ends = np.frombuffer(content[: 4 * 21], "<u4")
     texts = [content[4 * 21 :][a:b].decode() for a, b in zip(ends[:-1], ends[1:], strict=True)]
     assert texts[:3] == ["x" * 120, "two lines", "? lone"]
-    assert "labels" not in scatter_payload(np.zeros(50_001), np.zeros(50_001), Values(np.zeros(50_001)), labels=["a"] * 50_001).blocks
+    assert (
+        "labels"
+        not in scatter_payload(
+            np.zeros(50_001), np.zeros(50_001), Values(np.zeros(50_001)), labels=["a"] * 50_001
+        ).blocks
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,5 +154,7 @@ def test_a_million_bits_are_read_in_under_50_ms():
 
 
 def test_names_stand_at_the_medians_and_noise_has_none():
-    names = centroid_names(np.array([0.0, 1, 2, 9, np.nan]), np.array([0.0, 1, 5, 9, 0]), np.array([0, 0, 0, -1, 1]), ["a", "b"])
+    names = centroid_names(
+        np.array([0.0, 1, 2, 9, np.nan]), np.array([0.0, 1, 5, 9, 0]), np.array([0, 0, 0, -1, 1]), ["a", "b"]
+    )
     assert [(n.text, n.x, n.y, n.weight) for n in names] == [("a", 1.0, 1.0, 3.0)]

@@ -97,6 +97,13 @@ def test_an_import_that_fails_changes_nothing(space):
     assert [p.name for p in (space.path / "datasets").iterdir()] == [first.path.name]
 
 
+def test_the_same_records_once_more_bring_their_own_report(space):
+    first = training(space, name="a.jsonl")
+    again = training(space, [*ROWS, {"prompt": "", "response": "x"}], "b.jsonl")
+    assert again.digest == first.digest and len(space.versions()) == 1
+    assert (again.name, again.report["quarantined"], again.quarantine().num_rows) == ("b.jsonl", 1, 1)
+
+
 def test_versions_are_kept_in_order_and_the_newest_is_current(space):
     one, two = training(space), training(space, ROWS[:10], "b.jsonl")
     assert [d.digest for d in space.versions()] == [one.digest, two.digest]

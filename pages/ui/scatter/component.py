@@ -181,6 +181,8 @@ def _components() -> tuple[Callable[..., Any], Callable[..., Any]]:
         "quadrant_scatter",
         html=source("scatter.html"),
         css=source("scatter.css"),
-        js=source("blocks.js", "geometry.js", "points.js", "state.js", "drawing.js", "legend.js", "hands.js", "scatter.js"),
+        js=source(
+            "blocks.js", "geometry.js", "points.js", "state.js", "drawing.js", "legend.js", "hands.js", "scatter.js"
+        ),
     )
     return view, st.components.v2.component("quadrant_scatter_block", js=source("blocks.js", "carrier.js"))

@@ -47,7 +47,9 @@ def plotly_scatter(
                 customdata=members, marker={"size": 5, "opacity": 0.75, **marker}, hovertemplate=f"{name}<extra></extra>",
             )
         )  # fmt: skip
-    figure.update_layout(height=height, margin={"l": 10, "r": 10, "t": 10, "b": 10}, dragmode="lasso", uirevision=payload.digest)
+    figure.update_layout(
+        height=height, margin={"l": 10, "r": 10, "t": 10, "b": 10}, dragmode="lasso", uirevision=payload.digest
+    )
     if axes is None:
         figure.update_xaxes(visible=False)
         figure.update_yaxes(visible=False, scaleanchor="x")
@@ -57,7 +59,9 @@ def plotly_scatter(
     if cuts is not None:
         figure.add_vline(x=cuts[0], line_width=1, line_dash="dot")
         figure.add_hline(y=cuts[1], line_width=1, line_dash="dot")
-    chart_key = f"{key}.{payload.digest}"  # another payload is another chart: its selection cannot be read as this one's
+    chart_key = (
+        f"{key}.{payload.digest}"  # another payload is another chart: its selection cannot be read as this one's
+    )
     state = st.plotly_chart(figure, key=chart_key, on_select="rerun", selection_mode=("points", "box", "lasso"))
     return _event(payload, state, chart_key, ScatterEvent)
 
@@ -89,7 +93,10 @@ def _traces(payload: ScatterPayload, rows: np.ndarray) -> list[tuple[str, np.nda
     codes = np.frombuffer(content, np.uint8 if len(names) <= 256 else "<u2")[rows]
     sizes = np.bincount(codes, minlength=len(names))
     order = [int(k) for k in np.argsort(-sizes, kind="stable") if sizes[k]]
-    out = [(html.escape(names[k] or "(empty)"), rows[codes == k], {"color": described["light"][k]}) for k in order[:TRACES_AT_MOST]]
+    out = [
+        (html.escape(names[k] or "(empty)"), rows[codes == k], {"color": described["light"][k]})
+        for k in order[:TRACES_AT_MOST]
+    ]
     if len(order) > TRACES_AT_MOST:
         out.append(("other categories", rows[np.isin(codes, order[TRACES_AT_MOST:])], {"color": "#a3abb0"}))
     return out

@@ -187,13 +187,17 @@ def _bits(mask: np.ndarray, count: int, name: str) -> Block:
     return _digest(name.encode(), content), content
 
 
-def _colour(colour: Categories | Values, count: int, overlaid: np.ndarray | None = None) -> tuple[Block, dict[str, Any]]:
+def _colour(
+    colour: Categories | Values, count: int, overlaid: np.ndarray | None = None
+) -> tuple[Block, dict[str, Any]]:
     if isinstance(colour, Values):
         return _continuous(colour, count, overlaid)
     codes = np.asarray(colour.codes)
     names = [str(n) for n in colour.names]
     if codes.shape != (count,) or codes.dtype.kind not in "iu":
-        raise ValueError(f"there are {count} points but codes are {codes.dtype} {codes.shape}: give one integer a point")
+        raise ValueError(
+            f"there are {count} points but codes are {codes.dtype} {codes.shape}: give one integer a point"
+        )
     if count and codes.max() >= len(names):
         raise ValueError(f"code {codes.max()} has no name: there are {len(names)} names")
     light = list(colour.colours or palette.categorical(len(names)))
@@ -206,7 +210,14 @@ def _colour(colour: Categories | Values, count: int, overlaid: np.ndarray | None
     if len(names) > 65_535:
         raise ValueError(f"{len(names)} categories: at most 65,535 can be coloured")
     content = codes.astype(np.uint8 if len(names) <= 256 else "<u2").tobytes()
-    described = {"kind": "categories", "title": colour.title, "names": names, "light": light, "dark": dark, "noise": noise}
+    described = {
+        "kind": "categories",
+        "title": colour.title,
+        "names": names,
+        "light": light,
+        "dark": dark,
+        "noise": noise,
+    }
     return (_digest(content, repr(names).encode(), repr(light).encode()), content), described
 
 

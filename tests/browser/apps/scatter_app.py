@@ -54,7 +54,9 @@ def payload(n: int, seed: int, mode: str, kind: str, layers: bool, nan: int):
     layer = (extra < 0.2).astype(np.uint8) if layers else None
     labels = None
     if n <= 50_000:
-        labels = [f"Record {i}: a patient asks whether ibuprofen <b>may</b> be taken with warfarin" for i in range(len(x))]
+        labels = [
+            f"Record {i}: a patient asks whether ibuprofen <b>may</b> be taken with warfarin" for i in range(len(x))
+        ]
     return scatter_payload(x, y, colour, layer=layer, labels=labels, identity=f"{n}-{seed}")
 
 
@@ -64,7 +66,11 @@ x, y = made.xy()
 codes = points(n, seed, query.get("data", "normal"))[2]
 axes = cuts = names = None
 if mode == "axes":
-    axes = Axes("Difficulty (NLL, nats per token)", "Influence", ("Easy, harmful", "Hard, harmful", "Easy, helpful", "Hard, helpful"))
+    axes = Axes(
+        "Difficulty (NLL, nats per token)",
+        "Influence",
+        ("Easy, harmful", "Hard, harmful", "Easy, helpful", "Hard, helpful"),
+    )
     cuts = st.session_state.setdefault("cuts", (float(np.median(x)), float(np.median(y))))
 elif len(x):
     names = centroid_names(x, y, codes, NAMES)
@@ -109,4 +115,6 @@ if right.button("other dataset", key="other"):
 if last.button("cut in the middle", key="cut"):
     st.session_state["cuts"] = (1.5, 0.0)
     st.rerun()
-st.html(f'<pre data-testid="log" hidden>{json.dumps({"log": log[-3:], "length": len(log), "digest": made.digest})}</pre>')
+st.html(
+    f'<pre data-testid="log" hidden>{json.dumps({"log": log[-3:], "length": len(log), "digest": made.digest})}</pre>'
+)
