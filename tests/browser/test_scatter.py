@@ -261,9 +261,10 @@ def test_events_of_another_dataset_are_dropped(plot, points):
     shown.page.get_by_role("button", name="other dataset").click()
     first = shown.data("ready")
     shown.page.wait_for_function(
-        "old => document.querySelector('[data-testid=log]') && JSON.parse(document.querySelector('[data-testid=log]').textContent).digest !== old",
+        "old => { const log = document.querySelector('[data-testid=log]'); "
+        "return log && JSON.parse(log.textContent).digest !== old }",
         arg=first,
-    )  # noqa: E501
+    )
     shown.idle()
     assert shown.data("selected") == "0"
     shown.page.wait_for_timeout(300)
