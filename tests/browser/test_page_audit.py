@@ -123,7 +123,7 @@ def test_failed_records_are_listed_read_and_removed_with_their_number_named(url,
     page.locator(".reviewer .count", has_text="Record 2 of 50").wait_for()
     page.get_by_role("button", name="Remove 2 failed from training").click()
     dialog = page.get_by_role("dialog")
-    assert "2 records" in dialog.inner_text()
+    dialog.get_by_text("2 records").first.wait_for()
     dialog.get_by_role("button", name="Remove 2").click()
     page.get_by_text("2 removed as entry").wait_for()
     failed = {row[0] for row in rows(fresh, "SELECT record_id FROM verdicts WHERE outcome = 'fail'")}
