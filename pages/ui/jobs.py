@@ -77,7 +77,7 @@ def waiting_for(step: str, what: str) -> None:
     with st.container(border=True):
         if job:
             st.markdown(
-                f"**{what}** {'is' if not what.endswith('s') else 'are'} on the way: *{STEPS[step].title.lower()}*."
+                f"**{what}** {'is' if not what.endswith('s') else 'are'} on the way: *{STEPS[step].title[0].lower()}{STEPS[step].title[1:]}*."
             )
             st.caption("The job strip in the side bar shows how far it is. This page fills in by itself.")
         else:
