@@ -62,7 +62,7 @@ def main() -> None:
         seconds = analysed(home, sample, "sample")
         lines.append(f"| analysis of the sample data ({len(sample)} records), from nothing | {seconds:.0f} | |")
         if not options.quick:
-            many = [{**row, "messages": [{**m, "content": f"{m['content']} ({n})"} for m in row["messages"]]}
+            many = [{**row, "id": f"{row['id']}-{n}", "messages": [{**m, "content": f"{m['content']} ({n})"} for m in row["messages"]]}
                     for n in range(3) for row in sample][:2000]  # fmt: skip
             lines.append(f"| `analyze` of 2,000 records | {analysed(home, many, 'many'):.0f} | 300 |")
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
