@@ -327,10 +327,12 @@ def _reasoning(inputs: ScorecardInputs) -> Read:
 
 def _coverage(inputs: ScorecardInputs) -> Read:
     info = inputs.coverage
-    if not info or info.get("coverage") is None:
+    if not info or info.get("covered_share") is None:
         return None, None, None, "No production sample to cover", False
     holes = len(info.get("holes") or ())
-    return float(info["coverage"]), info.get("low"), info.get("high"), f"{holes} holes" if holes else "", True
+    named = f"{holes} named hole{'s' if holes != 1 else ''}; " if holes else ""
+    note = f"{named}of {info['production']:,} production records, near enough to training and not in a thin region"
+    return float(info["covered_share"]), info.get("covered_low"), info.get("covered_high"), note, True
 
 
 def _fewest(which: str, what: str):

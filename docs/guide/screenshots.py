@@ -46,6 +46,8 @@ def main() -> None:
                 page.get_by_test_id("stSidebarNav").get_by_text(title, exact=True).click()
                 page.get_by_test_id("stMain").get_by_role("heading", name=title, exact=True).first.wait_for()
                 wait_idle(page)
+                if title == "Audit" and (draw := page.get_by_role("button", name="Draw 50 and start reading")).count():
+                    draw.click()
                 time.sleep(3)
                 page.screenshot(path=IMAGES / f"{name}.png")
                 context.close()
