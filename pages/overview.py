@@ -7,6 +7,7 @@ from core.decisions import kept_ids, open_reviews
 from core.quality.scorecard import Metric, advice
 from core.review.ledger import removed_ids
 from core.summary import metrics
+from pages.ui import jobs as job_card
 from pages.ui import state
 from pages.ui.safe import literal, short
 
@@ -102,6 +103,7 @@ def page() -> None:
     if data.report["quarantined"]:
         facts.append(f"{data.report['quarantined']:,} rows quarantined at import")
     st.caption(literal(" · ".join(facts), 400))
+    job_card.offer_analysis()
     found = metrics(workspace, data)
     left, right = st.columns([7, 3], gap="large")
     with left:

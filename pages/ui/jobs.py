@@ -76,11 +76,27 @@ def waiting_for(step: str, what: str) -> None:
     job = jobs.active(workspace)
     with st.container(border=True):
         if job:
-            st.markdown(
-                f"**{what}** {'is' if not what.endswith('s') else 'are'} on the way: *{STEPS[step].title[0].lower()}{STEPS[step].title[1:]}*."
-            )
+            title = STEPS[step].title
+            verb = "are" if what.endswith("s") else "is"
+            st.markdown(f"**{what}** {verb} on the way: *{title[0].lower()}{title[1:]}*.")
             st.caption("The job strip in the side bar shows how far it is. This page fills in by itself.")
         else:
             st.markdown(f"**{what}**: not computed yet for this data and these settings.")
             if st.button(STEPS[step].title, key=f"run.{step}", type="primary"):
                 launch(["run", step], STEPS[step].title)
+
+
+def offer_analysis() -> None:
+    """Where steps were never run on the data of now and no job is under way, offer to run them all."""
+    workspace = state.workspace()
+    missing = [] if jobs.active(workspace) else jobs.waiting(workspace, list(STEPS))
+    if not missing:
+        return
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        first = f"{STEPS[missing[0]].title[0].lower()}{STEPS[missing[0]].title[1:]}"
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        st.markdown(
+            f"{len(missing)} of {len(STEPS)} steps were not run on this data and these settings: {first}{more}."
+        )
+        if st.button("Run the analysis", key="run.all", type="primary"):
+            launch(["run", "--all"], "Analysis")

@@ -25,3 +25,12 @@ def test_page_of_an_empty_workspace(empty, start, page):
 @pytest.mark.parametrize("page", PAGES)
 def test_page_of_imported_data_without_results(imported, start, page):
     check(start(page))
+
+
+def test_the_overview_offers_the_steps_that_were_not_run(imported, start, monkeypatch):
+    at = start("overview")
+    assert any(button.label == "Run the analysis" for button in at.button)
+
+
+def test_the_overview_of_a_finished_workspace_offers_nothing(home, start):
+    assert not any(button.label == "Run the analysis" for button in start("overview").button)
