@@ -258,8 +258,8 @@ def test_events_of_another_dataset_are_dropped(plot, points):
     shown.tool("lasso")
     shown.stroke(RING)
     shown.log(1)
-    shown.page.get_by_role("button", name="other dataset").click()
     first = shown.data("ready")
+    shown.page.get_by_role("button", name="other dataset").click()
     shown.page.wait_for_function(
         "old => { const log = document.querySelector('[data-testid=log]'); "
         "return log && JSON.parse(log.textContent).digest !== old }",
