@@ -226,20 +226,36 @@ def _said_plainly(store: Store, verb: str) -> Iterator[None]:
         raise WorkspaceError(_plain(str(error.orig), store.name, verb)) from error
 
 
+_CAUSES = (  # what SQLite and PostgreSQL say, what it means for the reviewer
+    (
+        ("disk is full", "is full", "no space left", "check free disk space"),
+        "the disk that holds {name} is full ({cause}). Free some space",
+    ),
+    (
+        ("readonly", "read-only", "unable to open", "permission denied"),
+        "{name} or its folder cannot be written ({cause}). Make it writable",
+    ),
+    (("locked",), "another program has held {name} for over {seconds:.0f} seconds. Close it; saving is tried again"),
+    (("malformed", "not a database"), "{name} is damaged ({cause}). Put a backup in its place"),
+    (
+        ("disk i/o error",),
+        "the disk that holds {name} failed ({cause}). Check it, and whether a limit on file sizes holds",
+    ),
+    (
+        ("connection", "shutting down", "starting up", "terminating"),
+        "{name} cannot be reached ({cause}). Start the database server; saving is tried again",
+    ),
+)
+
+
 def _plain(cause: str, name: str, verb: str) -> str:
-    low = cause.lower()
-    head = f"Nothing was {verb}: " if verb == "saved" else "Reviews cannot be read: "
-    if "full" in low:
-        return (
-            f"{head}the disk that holds {name} is full ({cause}). Free some space; what you entered is kept until then."
-        )
-    if "readonly" in low or "read-only" in low or "unable to open" in low:
-        return f"{head}{name} or its folder cannot be written ({cause}). Make it writable; what you entered is kept until then."
-    if "locked" in low:
-        return f"{head}another program has held {name} for over {BUSY_SECONDS:.0f} seconds. Close it; saving is tried again."
-    if "malformed" in low or "not a database" in low:
-        return f"{head}{name} is damaged ({cause}). Put a backup in its place."
-    return f"{head}{name} answered: {cause.strip()}."
+    cause = " ".join(cause.split())
+    head = "Nothing was saved: " if verb == "saved" else "Reviews cannot be read: "
+    tail = "; what you entered is kept until then." if verb == "saved" else "."
+    for signs, said in _CAUSES:
+        if any(sign in cause.lower() for sign in signs):
+            return head + said.format(name=name, cause=cause, seconds=BUSY_SECONDS) + tail
+    return f"{head}{name} answered: {cause.rstrip('.')}{tail}"
 
 
 def _prepare(store: Store) -> None:
