@@ -4,19 +4,17 @@ from typing import Any
 
 import numpy as np
 
+from core.embedding import products
 from core.errors import InputError
 from core.progress import Progress, part, silent
 from core.workspace import Inputs, Output
 
 DEFAULTS: dict[str, Any] = {
     "k": 30,
-    # Exact search of 100,000 x 384 takes about 75 s on two cores, and so does the compilation of pynndescent in a fresh process.
+    # Beyond, an approximate graph costs less, even with the minute that pynndescent takes to compile in a fresh process.
     "exact_until": 100_000,
     "seed": 0,
 }
-ROWS, COLUMNS = 1024, 8192  # a block of similarities: 32 MiB
-MARGIN = 8  # candidates kept beyond k, to order ties by position
-STEPS_PER_UNIT = 2**20  # similarities are compared in steps of 1e-6, so that rounding in a product decides no tie
 RECALL_SAMPLE = 500
 
 
@@ -75,9 +73,8 @@ def knn(vectors: np.ndarray, k: int, progress: Progress = silent) -> tuple[np.nd
     indices = np.full((len(vectors), width), -1, np.int32)
     similarity = np.full((len(vectors), width), np.nan, np.float32)
     if width:
-        whole = len(valid) == len(vectors)
-        pool = np.asarray(vectors if whole else vectors[valid], np.float32)
-        for start, found, score in _blocks(pool, pool, width, True, progress):
+        pool = np.asarray(vectors if len(valid) == len(vectors) else vectors[valid], np.float32)
+        for start, found, score in _nearest(pool, pool, width, True, progress):
             rows = valid[start : start + len(found)]
             indices[rows] = valid[found]
             similarity[rows] = score
@@ -94,86 +91,18 @@ def cross_knn(
     similarity = np.full((len(queries), width), np.nan, np.float32)
     if width and len(asked):
         inside = np.asarray(pool if len(valid) == len(pool) else pool[valid], np.float32)
-        for start, found, score in _blocks(np.asarray(queries[asked], np.float32), inside, width, False, progress):
+        for start, found, score in _nearest(np.asarray(queries[asked], np.float32), inside, width, False, progress):
             rows = asked[start : start + len(found)]
             indices[rows] = valid[found]
             similarity[rows] = score
     return indices, similarity
 
 
-def _blocks(queries: np.ndarray, pool: np.ndarray, k: int, same: bool, progress: Progress):
-    """Yield (first row, indices, similarities) for blocks of queries against the whole pool, never more than 1,024 x 8,192 at once."""
-    import torch
-
-    left, right = torch.from_numpy(_plain(queries)), torch.from_numpy(_plain(pool))
-    wide = min(k + MARGIN, len(pool) - same)
-    buffer = torch.empty((ROWS, min(COLUMNS, len(pool))))
-    with torch.inference_mode():
-        for start in range(0, len(left), ROWS):
-            block = left[start : start + ROWS]
-            best, place = None, None
-            for first in range(0, len(right), COLUMNS):
-                others = right[first : first + COLUMNS]
-                scores = buffer[: len(block), : len(others)]
-                torch.matmul(block, others.T, out=scores)
-                if same:
-                    rows = torch.arange(len(block))
-                    own = rows + start - first
-                    here = (own >= 0) & (own < len(others))
-                    scores[rows[here], own[here]] = -2.0
-                top, at = _top(scores, min(wide, len(others)), best)
-                at = at + first
-                if best is not None:
-                    top, at = torch.cat([best, top], 1), torch.cat([place, at], 1)
-                    keep = top.topk(min(wide, top.shape[1]), sorted=False).indices
-                    top, at = top.gather(1, keep), at.gather(1, keep)
-                best, place = top, at
-            yield start, *_ordered(block, right, best.numpy(), place.numpy(), k, start if same else None)
-            progress(min(start + ROWS, len(left)), len(left), "Comparing records")
-
-
-def _top(scores, count: int, best):
-    """The `count` largest of each row. Rows in which nothing reaches what is held already are left out of the selection."""
-    import torch
-
-    if best is None or best.shape[1] < count:
-        return scores.topk(count, sorted=False)
-    floor = best.min(1).values
-    # Few scores of a later block still count: take the most that any row has, instead of `count` of every row.
-    most = int((scores > floor[:, None]).sum(1).max())
-    if most == 0:
-        return scores[:, :0], torch.zeros((len(scores), 0), dtype=torch.int64)
-    return scores.topk(min(most, count), sorted=False)
-
-
-def _plain(array: np.ndarray) -> np.ndarray:
-    """Contiguous float32 that torch may wrap (it dislikes read-only memory maps); copied only when it must be."""
-    return array if array.flags.writeable and array.flags.c_contiguous else np.array(array, np.float32)
-
-
-def _ordered(
-    block, pool, scores: np.ndarray, places: np.ndarray, k: int, own: int | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """The k best of the candidates by (similarity in steps of 1e-6, position)."""
-    import torch
-
-    steps = np.rint(scores * STEPS_PER_UNIT).astype(np.int64)
-    # One integer carries both: more similar first, then the earlier position.
-    order = np.argsort(-(steps * len(pool)) + places, axis=1, kind="stable")
-    steps, places = np.take_along_axis(steps, order, 1), np.take_along_axis(places, order, 1)
-    crowded = np.flatnonzero(steps[:, k - 1] <= steps[:, -1]) if steps.shape[1] > k else np.zeros(0, int)
-    if steps.shape[1] < len(pool) - (own is not None):
-        for at in range(
-            0, len(crowded), 64
-        ):  # more ties than the margin holds (many equal texts): look at every candidate
-            rows = crowded[at : at + 64]
-            full = (block[rows] @ pool.T).mul_(STEPS_PER_UNIT).round_().long()
-            if own is not None:
-                full[torch.arange(len(rows)), torch.from_numpy(rows + own)] = -(2**40)
-            top = (full * len(pool) - torch.arange(len(pool))).topk(k).indices
-            places[rows, :k] = top.numpy()
-            steps[rows, :k] = full.gather(1, top).numpy()
-    return places[:, :k], np.clip(steps[:, :k] / STEPS_PER_UNIT, -1, 1).astype(np.float32)
+def _nearest(queries: np.ndarray, pool: np.ndarray, k: int, same: bool, progress: Progress):
+    """Yield (first row, indices, cosine similarities) for blocks of queries against the whole pool."""
+    both = products.bounds(queries, pool)
+    for start, found, score in products.nearest(both, k, same, progress):
+        yield start, found, np.clip(np.rint(score * products.STEPS) / products.STEPS, -1, 1).astype(np.float32)
 
 
 def approximate(vectors: np.ndarray, k: int, seed: int, progress: Progress = silent) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,5 @@
 """All pairs of vectors whose cosine similarity is at or over a floor, exactly: no neighbour list, nothing capped in silence."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,12 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from core.embedding import products
 from core.errors import InputError
 from core.progress import Progress, silent
 
 FLOORS = (0.80, 0.85, 0.90, 0.92, 0.95, 0.98, 0.99)
 """Where the floor goes when there are more pairs than `limit`: up to the next of these, and the result says so."""
-ROWS, COLUMNS = 1024, 8192  # of one block: 32 MB of similarities
 
 
 @dataclass(frozen=True)
@@ -53,12 +52,13 @@ def read(path: Path) -> Pairs:
 def pairs_over(vectors: np.ndarray, floor: float = 0.80, limit: int = 5_000_000, progress: Progress = silent) -> Pairs:
     """All pairs i < j of unit rows (N, d) with `vectors[i] . vectors[j] >= floor`.
 
-    Blocks of a float32 matrix product over the upper triangle, so each pair is computed once. When more than `limit` pairs
-    turn up, the floor is raised to the next of FLOORS and the pairs under it are dropped: read `Pairs.floor`. Errors: more
-    than `limit` pairs at 0.99 and over.
+    Blocks of the upper triangle, so each pair is computed once: an upper bound for all, the product itself in float32 where the
+    bound reaches the floor (core/embedding/products.py). When more than `limit` pairs turn up, the floor is raised to the next of
+    FLOORS and the pairs under it are dropped: read `Pairs.floor`. Errors: more than `limit` pairs at 0.99 and
+    over.
     """
     count = len(vectors)
-    blocks = [(a, b) for a in range(0, count, ROWS) for b in range(a, count, COLUMNS)]
+    blocks = [(a, b) for a in range(0, count, products.ROWS) for b in range(a, count, products.COLUMNS)]
     return _collect(vectors, vectors, blocks, True, floor, limit, progress)
 
 
@@ -66,7 +66,7 @@ def cross_pairs_over(
     left: np.ndarray, right: np.ndarray, floor: float = 0.80, limit: int = 5_000_000, progress: Progress = silent
 ) -> Pairs:
     """All pairs (row of `left`, row of `right`) at or over the floor, e.g. training against validation: leakage."""
-    blocks = [(a, b) for a in range(0, len(left), ROWS) for b in range(0, len(right), COLUMNS)]
+    blocks = [(a, b) for a in range(0, len(left), products.ROWS) for b in range(0, len(right), products.COLUMNS)]
     return _collect(left, right, blocks, False, floor, limit, progress)
 
 
@@ -75,10 +75,10 @@ def _collect(
 ) -> Pairs:
     found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     held = 0
-    block_of = _blocks(left, right)
+    both = products.bounds(left, right, floor) if blocks else None
     for done, (a, b) in enumerate(blocks):
         progress(done, len(blocks), f"comparing, {held:,} pairs so far")
-        i, j, s = block_of(a, b, floor)
+        i, j, s = products.over(both, floor, a, b)
         if triangle:
             upper = j > i
             i, j, s = i[upper], j[upper], s[upper]
@@ -102,25 +102,3 @@ def _collect(
     return Pairs(
         i[order].astype(np.int32), j[order].astype(np.int32), np.minimum(s[order], 1).astype(np.float32), floor
     )
-
-
-def _blocks(
-    left: np.ndarray, right: np.ndarray
-) -> Callable[[int, int, float], tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """A function (row start, column start, floor) -> positions and similarities of the hits of that block."""
-    import torch
-
-    a_all = torch.from_numpy(np.array(left, dtype=np.float32))
-    b_all = a_all if left is right else torch.from_numpy(np.array(right, dtype=np.float32))
-    buffer = torch.empty(ROWS * COLUMNS)
-
-    def block(a: int, b: int, floor: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        rows, columns = a_all[a : a + ROWS], b_all[b : b + COLUMNS]
-        scores = buffer[: len(rows) * len(columns)].view(len(rows), len(columns))
-        torch.mm(rows, columns.T, out=scores)
-        hits = (scores.amax(1) >= floor).nonzero().ravel()  # most rows have none, and a maximum costs less than a mask
-        part = scores[hits]
-        i, j = (part >= floor).nonzero(as_tuple=True)
-        return (hits[i] + a).numpy(), (j + b).numpy(), part[i, j].numpy()
-
-    return block

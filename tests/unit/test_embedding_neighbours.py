@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.embedding import neighbours
+from core.embedding import neighbours, products
 from core.embedding.neighbours import check_same_space, cross_knn, knn
 from core.errors import InputError
 from tests.embedding_data import computed, dataset, workspace
@@ -54,8 +54,8 @@ def test_agrees_with_sorting_and_follows_a_permutation(seed, count, k):
 def test_many_blocks_give_what_one_gives(monkeypatch):
     vectors = unit(np.random.default_rng(0).standard_normal((300, 8)))
     whole = knn(vectors, 10)
-    monkeypatch.setattr(neighbours, "ROWS", 32)
-    monkeypatch.setattr(neighbours, "COLUMNS", 40)
+    monkeypatch.setattr(products, "ROWS", 32)
+    monkeypatch.setattr(products, "COLUMNS", 40)
     blocked = knn(vectors, 10)
     assert np.allclose(whole[1], blocked[1], atol=2e-6) and (whole[0] == blocked[0]).mean() > 0.999
 
