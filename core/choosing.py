@@ -1,15 +1,20 @@
-"""From a workspace to a selection of records: what strategies rank by, and the pick itself."""
+"""From a workspace to a selection of records: what strategies rank by, the pick itself, and orders that took long to find."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from core.decisions import kept_ids
 from core.errors import MissingInput
 from core.frame import column, difficulty_sources
-from core.influence.selection import STRATEGIES, Frame, Selection, select
+from core.influence.selection import STRATEGIES, Frame, Selection, heavy, parse_budget, select
 from core.steps import current
-from core.workspace import Dataset, Workspace
+from core.workspace import Dataset, Output, Result, Workspace, digest_of
+
+ORDER_VERSION = 1  # raise it when a heavy strategy would pick otherwise
 
 
 def selection_frame(workspace: Workspace, data: Dataset, difficulty: str | None = None) -> Frame:
@@ -29,6 +34,7 @@ def selection_frame(workspace: Workspace, data: Dataset, difficulty: str | None 
         table = influence.table(["influence", "heldout"])
         scores = np.array(table.column(0).to_numpy(zero_copy_only=False), float)
         able &= ~np.asarray(table.column(1).to_numpy(zero_copy_only=False), bool)
+    clusters, near = current(workspace, "clusters"), current(workspace, "neighbours")
     whole = Frame(
         ids,
         influence=scores,
@@ -37,8 +43,39 @@ def selection_frame(workspace: Workspace, data: Dataset, difficulty: str | None 
         embeddings=embed.array() if embed else None,
         validation_embeddings=valid.array() if valid else None,
         category=data.column("category").to_pylist(),
+        cluster=clusters.table(["cluster"]).column(0).to_numpy().astype(np.int64) if clusters else None,
+        uncovered_embeddings=uncovered(workspace),
+        production_shares=production_shares(workspace),
+        neighbours=(near.array(), np.load(near.file("similarity.npy"), mmap_mode="r", allow_pickle=False))
+        if near
+        else None,
     )
     return whole if able.all() else _rows(whole, np.flatnonzero(able))
+
+
+def uncovered(workspace: Workspace) -> np.ndarray | None:
+    """(U, d) unit rows of the production records that training does not cover (step `coverage`); None when that is not known."""
+    coverage, embed = current(workspace, "coverage"), current(workspace, "embed:production")
+    if coverage is None or embed is None:
+        return None
+    covered = np.asarray(coverage.table(["covered"]).column(0).to_numpy(zero_copy_only=False), bool)
+    vectors = embed.array()[np.flatnonzero(~covered)]
+    return vectors[vectors.any(1)]
+
+
+def production_shares(workspace: Workspace) -> dict[str, float] | None:
+    """{category: share} of production, given or counted; None when neither says anything of categories."""
+    given = workspace.shares()
+    if given:
+        return given
+    sample = workspace.dataset("production")
+    if sample is None:
+        return None
+    counts = pc.value_counts(pc.fill_null(sample.column("category").cast(pa.large_string()), "")).to_pylist()
+    total = sum(c["counts"] for c in counts)
+    if not total or all(c["values"] == "" for c in counts):
+        return None
+    return {c["values"]: c["counts"] / total for c in counts}
 
 
 def _rows(frame: Frame, rows: np.ndarray) -> Frame:
@@ -53,7 +90,17 @@ def _rows(frame: Frame, rows: np.ndarray) -> Frame:
         length=take(frame.length),
         embeddings=take(frame.embeddings),
         category=[frame.category[r] for r in rows] if frame.category is not None else None,
+        cluster=take(frame.cluster),
+        neighbours=_among(*frame.neighbours, rows) if frame.neighbours is not None else None,
     )
+
+
+def _among(indices: np.ndarray, similarity: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Neighbours of the chosen rows, numbered among them; those that were not chosen are -1."""
+    back = np.full(len(indices), -1, np.int64)
+    back[rows] = np.arange(len(rows))
+    own = indices[rows]
+    return np.where(own >= 0, back[own], -1), similarity[rows]
 
 
 def pick(
@@ -63,11 +110,13 @@ def pick(
     seed: int = 0,
     difficulty: str | None = None,
     frame: Frame | None = None,
+    compute: bool = True,
     **params,
 ) -> Selection:
     """Pick a budget of the training records. Errors: InputError (strategy, budget), MissingInput (a score not computed yet).
 
-    `frame`: what `selection_frame` gave for this difficulty, when the caller has it already.
+    `frame`: what `selection_frame` gave for this difficulty, when the caller has it already. A strategy that takes long keeps its
+    order in the workspace; with `compute` False it is a MissingInput until it was computed.
     """
     data = workspace.need("training")
     frame = frame or selection_frame(workspace, data, difficulty)
@@ -76,6 +125,51 @@ def pick(
         raise MissingInput(f"Strategy {strategy} needs influence. Run `influence` first.")
     if "difficulty" in needs and frame.difficulty is None:
         raise MissingInput(f"Strategy {strategy} needs difficulty. Map a rating column, or run `difficulty` first.")
-    found = select(strategy, frame, budget, seed, **params)
+    size = parse_budget(budget, len(frame.ids))
+    if strategy in STRATEGIES and heavy(strategy, frame, size):
+        found = _stored(workspace, strategy, frame, size, seed, params, compute)
+    else:
+        found = select(strategy, frame, budget, seed, **params)
     source = difficulty or next((name for name, _ in difficulty_sources(workspace, data)), None)
     return replace(found, params={**found.params, "difficulty": source})
+
+
+def _stored(
+    workspace: Workspace, strategy: str, frame: Frame, size: int, seed: int, params: Mapping, compute: bool
+) -> Selection:
+    """A pick that takes long: read from the order kept under its inputs, which also serves every smaller budget."""
+    embed = current(workspace, "embed")
+    goals = [
+        digest_of(np.ascontiguousarray(v).tobytes().hex()) if v is not None else ""
+        for v in (frame.validation_embeddings, frame.uncovered_embeddings)
+    ]
+    inputs = {
+        "strategy": strategy, "records": digest_of(*frame.ids), "embed": embed.key if embed else "", "targets": goals,
+        "seed": seed, "params": dict(params),
+    }  # fmt: skip
+    step = f"order:{strategy.replace(' ', '-')}"
+    known = [
+        r for r in workspace.results(step) if r.manifest["inputs"] == inputs and r.manifest["version"] == ORDER_VERSION
+    ]
+    found = next((r for r in known if r.info["budget"] >= size), None)
+    if found is None:
+        if not compute:
+            raise MissingInput(
+                f"{STRATEGIES[strategy].title} over {len(frame.ids):,} records takes a job of its own and was not computed yet."
+            )
+        found = _compute(workspace, step, strategy, frame, size, seed, params, inputs)
+    rows = np.asarray(found.array()[:size], np.int64)
+    complete = {**STRATEGIES[strategy].params, **params, "seed": seed, "budget": size}
+    note = "" if found.info["budget"] == size else f"The first {size:,} of a kept order of {found.info['budget']:,}. "
+    notes = tuple([note + found.info["notes"][0], *found.info["notes"][1:]])
+    return Selection(tuple(frame.ids[r] for r in rows), strategy, complete, notes, rows)
+
+
+def _compute(
+    workspace: Workspace, step: str, strategy: str, frame: Frame, size: int, seed: int, params: Mapping, inputs: dict
+) -> Result:
+    chosen = select(strategy, frame, size, seed, **params)
+    recipe = {"version": ORDER_VERSION, "params": {"budget": size, **params}, "inputs": inputs}
+    key = digest_of(step, str(recipe))
+    output = Output(array=np.asarray(chosen.rows, np.int64), info={"budget": size, "notes": list(chosen.notes)})
+    return workspace.compute(step, key, recipe, lambda _: output, {}, {})

@@ -95,15 +95,23 @@ def quadrants(
     return Quadrants(codes, d, i, int((~known).sum()), tuple(notes))
 
 
-def ranking(ids: Sequence[str], keys: Sequence[np.ndarray], rows: np.ndarray | None = None) -> np.ndarray:
-    """Row numbers sorted by `keys` (each highest first, the first key counts most), then by record_id."""
+def ranking(ids: Sequence[str] | np.ndarray, keys: Sequence[np.ndarray], rows: np.ndarray | None = None) -> np.ndarray:
+    """Row numbers sorted by `keys` (each highest first, the first key counts most), then by record_id.
+
+    `ids` may also be an array of their places among the sorted ids: whole numbers sort faster.
+    """
     rows = np.arange(len(ids)) if rows is None else np.asarray(rows)
-    names = np.array([ids[r] for r in rows], dtype=str) if len(rows) else np.array([], dtype=str)
+    if isinstance(ids, np.ndarray):
+        names = ids[rows]
+    else:
+        names = np.array([ids[r] for r in rows], dtype=str) if len(rows) else np.array([], dtype=str)
     columns = [names, *(-np.asarray(k, float)[rows] for k in reversed(keys))]
     return rows[np.lexsort(columns)]
 
 
-def diq_order(ids: Sequence[str], difficulty: np.ndarray, influence: np.ndarray, placed: Quadrants) -> np.ndarray:
+def diq_order(
+    ids: Sequence[str] | np.ndarray, difficulty: np.ndarray, influence: np.ndarray, placed: Quadrants
+) -> np.ndarray:
     """Row numbers Q1 -> Q2 -> Q3 -> Q4, inside one by influence, ties by difficulty (both highest first), then record_id.
 
     Records in no quadrant are not in it.

@@ -4,29 +4,23 @@
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from core.errors import InputError, MissingInput
-from core.influence.quadrant import diq_order, quadrants, ranking, reduces_to
+from core.influence import by_embedding
+from core.influence.candidates import Frame, known
+from core.influence.quadrant import diq_order, quadrants, reduces_to
+from core.influence.spending import capped, quotas
 
 BUDGET = re.compile(r"\s*([0-9][0-9_, ]*(?:\.[0-9]+)?|\.[0-9]+)\s*(%?)\s*")
+HEAVY = 4e10  # floating-point operations: above, a pick takes seconds and belongs into a job
 
-
-@dataclass(frozen=True)
-class Frame:
-    """Columns of the same N records, in one order. What a strategy needs and finds absent is a MissingInput."""
-
-    ids: Sequence[str]
-    influence: np.ndarray | None = None  # (N,) float, NaN = none
-    difficulty: np.ndarray | None = None  # (N,) float, higher = harder
-    length: np.ndarray | None = None  # (N,) response length, tokens or characters
-    embeddings: np.ndarray | None = None  # (N, d) unit rows
-    validation_embeddings: np.ndarray | None = None  # (M, d) unit rows
-    category: Sequence[str | None] | None = None
+__all__ = ["Frame", "STRATEGIES", "Selection", "Strategy", "able", "heavy", "overlap", "parse_budget", "select"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +40,9 @@ class Strategy:
     needs: tuple[str, ...]  # columns of the frame
     order: Callable[[Frame, int, dict[str, Any]], tuple[np.ndarray, list[str]]]  # (rows best first, notes)
     params: dict[str, Any] = field(default_factory=dict)
+    by_default: tuple[str, ...] = ()  # columns that its parameters, as they are by default, need besides
+    nested: bool = True  # a larger budget only adds to a smaller one
+    work: Callable[[Frame, int], float] = lambda frame, size: 0.0  # floating-point operations beyond a sort
 
 
 def parse_budget(text: str | int | float, count: int) -> int:
@@ -81,7 +78,9 @@ def parse_budget(text: str | int | float, count: int) -> int:
 def select(strategy: str, frame: Frame, budget: str | int, seed: int = 0, **params: Any) -> Selection:
     """Pick a budget of records. Deterministic: ties go by record_id, chance by the seed and the record_ids.
 
-    `params`: diq takes `difficulty_cut` and `influence_cut` (median, p75, a number). Errors: InputError, MissingInput.
+    `params`: the kinds of diq take `difficulty_cut` and `influence_cut` (median, p75, a number), diq caps `cap` (a share of the budget
+    such as 10%, or a number), diq quotas `quotas` (production, equal, or {category: share}), length-matched random `like` (a
+    strategy). Errors: InputError, MissingInput.
     """
     if strategy not in STRATEGIES:
         raise InputError(f"Strategy {strategy!r} is not known; choose {', '.join(STRATEGIES)}.")
@@ -97,6 +96,8 @@ def select(strategy: str, frame: Frame, budget: str | int, seed: int = 0, **para
                 f"Strategy {strategy} needs {name.replace('_', ' ')}, which was not computed or mapped yet."
             )
     size = parse_budget(budget, len(frame.ids))
+    if not size:
+        raise InputError("There is no record to pick from. Import training records, or take some back from the ledger.")
     complete = {**chosen.params, **params, "seed": seed}
     rows, notes = chosen.order(frame, size, complete)
     if len(rows) < size:
@@ -110,7 +111,13 @@ def select(strategy: str, frame: Frame, budget: str | int, seed: int = 0, **para
 
 def able(strategy: str, frame: Frame) -> bool:
     """Whether the frame holds what the strategy needs."""
-    return all(getattr(frame, name) is not None for name in STRATEGIES[strategy].needs)
+    chosen = STRATEGIES[strategy]
+    return all(getattr(frame, name) is not None for name in (*chosen.needs, *chosen.by_default))
+
+
+def heavy(strategy: str, frame: Frame, size: int) -> bool:
+    """Whether this pick takes seconds rather than an instant."""
+    return STRATEGIES[strategy].work(frame, size) > HEAVY
 
 
 def overlap(a: Selection, b: Selection) -> float:
@@ -119,39 +126,102 @@ def overlap(a: Selection, b: Selection) -> float:
     return len(set(a.record_ids) & set(b.record_ids)) / small if small else float("nan")
 
 
-def _known(*columns: np.ndarray) -> np.ndarray:
-    return np.flatnonzero(np.logical_and.reduce([np.isfinite(np.asarray(c, float)) for c in columns]))
+def _placed(frame: Frame, params: dict[str, Any]):
+    return quadrants(frame.difficulty, frame.influence, params["difficulty_cut"], params["influence_cut"])
 
 
 def _diq(frame: Frame, size: int, params: dict[str, Any]) -> tuple[np.ndarray, list[str]]:
-    placed = quadrants(frame.difficulty, frame.influence, params["difficulty_cut"], params["influence_cut"])
-    return diq_order(frame.ids, frame.difficulty, frame.influence, placed), [reduces_to(placed, size), *placed.notes]
+    placed = _placed(frame, params)
+    return diq_order(frame.rank, frame.difficulty, frame.influence, placed), [reduces_to(placed, size), *placed.notes]
+
+
+def _diq_caps(frame: Frame, size: int, params: dict[str, Any]) -> tuple[np.ndarray, list[str]]:
+    """DIQ's order, but at most `cap` records of one cluster."""
+    placed = _placed(frame, params)
+    order = diq_order(frame.rank, frame.difficulty, frame.influence, placed)
+    try:
+        cap = parse_budget(params["cap"], size)
+    except InputError as error:
+        raise InputError(
+            f"Cap {str(params['cap'])!r} is not known. Give a share of the budget such as 10%, or at most {size:,} records."
+        ) from error
+    groups = np.asarray(frame.cluster, np.int64)
+    rows, lifted = capped(order, groups, cap, size)
+    plain = order[:size]
+    most = Counter(groups[plain][groups[plain] >= 0].tolist()).most_common(1)
+    notes = [f"DIQ's order with at most {cap:,} records of one cluster; noise belongs to no cluster and has no cap."]
+    if most:
+        notes.append(f"Without caps one cluster would give {most[0][1]:,} of {len(plain):,}.")
+    if lifted:
+        notes.append(f"The caps alone leave {lifted:,} of the budget unspent; the next best beyond them fill it.")
+    return rows, [*notes, *placed.notes]
+
+
+def _diq_quotas(frame: Frame, size: int, params: dict[str, Any]) -> tuple[np.ndarray, list[str]]:
+    """DIQ's order inside each category, categories by their shares of production."""
+    placed = _placed(frame, params)
+    order = diq_order(frame.rank, frame.difficulty, frame.influence, placed)
+    names = [c or "" for c in frame.category]
+    have = Counter(names[r] for r in order)
+    shares, said = _wanted_shares(frame, params["quotas"], have)
+    take, short = quotas(shares, have, size)
+    counts: Counter[str] = Counter()
+    rows = []
+    for row in order:
+        name = names[row]
+        if counts[name] < take.get(name, 0):
+            counts[name] += 1
+            rows.append(int(row))
+    reached = sum(1 for n, s in shares.items() if s > 0 and counts[n])
+    asked = sum(1 for s in shares.values() if s > 0)
+    notes = [
+        f"DIQ's order inside each category, {said} by largest remainder: {reached} of the {asked} categories with a share are reached."
+    ]
+    if short:
+        worst = sorted(short.items(), key=lambda e: (-e[1], e[0]))
+        listed = ", ".join(f"{n or '(none)'} {k:,}" for n, k in worst[:4]) + (", …" if len(worst) > 4 else "")
+        notes.append(
+            f"{sum(short.values()):,} records of the quotas cannot be met, for want of records ({listed}); the others share them."
+        )
+    return np.array(rows, np.int64), [*notes, *placed.notes]
+
+
+def _wanted_shares(frame: Frame, wanted: Any, have: Counter) -> tuple[Mapping[str, float], str]:
+    if wanted == "production":
+        if not frame.production_shares:
+            raise MissingInput(
+                "Quotas by production need production's categories. Import a production sample or its shares."
+            )
+        return frame.production_shares, "in production's shares"
+    if wanted == "equal":
+        return dict.fromkeys(have, 1.0), "in equal shares"
+    if isinstance(wanted, Mapping) and wanted:
+        values = {str(k): float(v) for k, v in wanted.items()}
+        if all(np.isfinite(v) and v >= 0 for v in values.values()) and sum(values.values()) > 0:
+            return values, "in the shares given"
+    raise InputError(
+        f"Quotas {str(wanted)[:80]!r} are not known. Give production, equal, or shares of at least 0 by category."
+    )
 
 
 def _influence(frame: Frame, size: int, params: dict[str, Any]) -> tuple[np.ndarray, list[str]]:
-    return ranking(frame.ids, (frame.influence,), _known(frame.influence)), []
+    return frame.by(frame.influence), []
 
 
 def _difficulty(frame: Frame, size: int, params: dict[str, Any]) -> tuple[np.ndarray, list[str]]:
-    return ranking(frame.ids, (frame.difficulty,), _known(frame.difficulty)), []
+    return frame.by(frame.difficulty), []
 
 
 def _easy(frame: Frame, size: int, params: dict[str, Any]) -> tuple[np.ndarray, list[str]]:
-    return ranking(frame.ids, (-np.asarray(frame.difficulty, float),), _known(frame.difficulty)), []
+    return frame.by(-np.asarray(frame.difficulty, float)), []
 
 
 def _longest(frame: Frame, size: int, params: dict[str, Any]) -> tuple[np.ndarray, list[str]]:
-    return ranking(frame.ids, (frame.length,), _known(frame.length)), []
-
-
-def _shuffled(frame: Frame, seed: int) -> np.ndarray:
-    """All rows by chance; the same for any order of the rows, and a larger budget only adds to a smaller one."""
-    order = np.argsort(np.array(frame.ids, dtype=str), kind="stable")
-    return order[np.random.default_rng(seed).permutation(len(order))]
+    return frame.by(frame.length), []
 
 
 def _random(frame: Frame, size: int, params: dict[str, Any]) -> tuple[np.ndarray, list[str]]:
-    return _shuffled(frame, params["seed"]), []
+    return frame.shuffled(params["seed"]), []
 
 
 def _length_matched(frame: Frame, size: int, params: dict[str, Any]) -> tuple[np.ndarray, list[str]]:
@@ -166,36 +236,30 @@ def _length_matched(frame: Frame, size: int, params: dict[str, Any]) -> tuple[np
             raise MissingInput(f"Matching the lengths of {like} needs {name}, which was not computed or mapped yet.")
     model, _ = STRATEGIES[like].order(frame, size, {**STRATEGIES[like].params, "seed": params["seed"]})
     length = np.asarray(frame.length, float)
-    known = _known(length)
-    if not len(known):
-        return known, []
-    edges = np.unique(np.percentile(length[known], np.linspace(0, 100, 21)[1:-1]))
+    there = known(length)
+    if not len(there):
+        return there, []
+    edges = np.unique(np.percentile(length[there], np.linspace(0, 100, 21)[1:-1]))
     bins = np.where(np.isfinite(length), np.searchsorted(edges, length, side="right"), -1)
     pools: dict[int, list[int]] = {}
-    for row in _shuffled(frame, params["seed"])[::-1]:
+    for row in frame.shuffled(params["seed"])[::-1]:
         pools.setdefault(int(bins[row]), []).append(int(row))
     picked = [pools[int(bins[r])].pop() for r in model[:size] if bins[r] >= 0]
     note = f"Random records with the lengths of what {like} picks (twentieths of the response lengths): the control for length."
     return np.array(picked, np.int64), [note]
 
 
-def _similarity(frame: Frame, size: int, params: dict[str, Any]) -> tuple[np.ndarray, list[str]]:
-    """Mean cosine similarity to the validation records: with unit rows, the dot product with their mean."""
-    given = np.asarray(frame.embeddings, np.float32)
-    scores = given @ np.asarray(frame.validation_embeddings, np.float32).mean(0)
-    empty = ~np.any(given != 0, axis=1)
-    scores = np.where(empty, np.nan, scores.astype(float))
-    return ranking(frame.ids, (scores,), _known(scores)), [
-        "Ranked by mean cosine similarity to the validation records."
-    ]
-
+CUTS = {"difficulty_cut": "median", "influence_cut": "median"}
+AXES = ("difficulty", "influence")
 
 STRATEGIES: dict[str, Strategy] = {
-    "diq": Strategy(
-        "DIQ: hard and influential first",
-        ("difficulty", "influence"),
-        _diq,
-        {"difficulty_cut": "median", "influence_cut": "median"},
+    "diq": Strategy("DIQ: hard and influential first", AXES, _diq, CUTS),
+    "diq caps": Strategy(
+        "DIQ with a cap per cluster", (*AXES, "cluster"), _diq_caps, CUTS | {"cap": "10%"}, nested=False
+    ),
+    "diq quotas": Strategy(
+        "DIQ with quotas per category", (*AXES, "category"), _diq_quotas, CUTS | {"quotas": "production"},
+        by_default=("production_shares",), nested=False,
     ),
     "influence": Strategy("Influence alone", ("influence",), _influence),
     "difficulty": Strategy("Difficulty alone, hardest first", ("difficulty",), _difficulty),
@@ -203,5 +267,18 @@ STRATEGIES: dict[str, Strategy] = {
     "random": Strategy("Random", (), _random),
     "length-matched random": Strategy("Random with matched lengths", ("length",), _length_matched, {"like": "diq"}),
     "longest": Strategy("Longest responses", ("length",), _longest),
-    "similarity": Strategy("Embedding similarity to validation", ("embeddings", "validation_embeddings"), _similarity),
-}
+    "similarity": Strategy("Embedding similarity to validation", ("embeddings", "validation_embeddings"), by_embedding.similarity),
+    "rds": Strategy(
+        "Similarity to each validation record in turn", ("embeddings", "validation_embeddings"), by_embedding.rds,
+        work=lambda f, size: by_embedding.pairs(f, len(f.validation_embeddings)),
+    ),
+    "holes": Strategy(
+        "Similarity to uncovered production in turn", ("embeddings", "uncovered_embeddings"), by_embedding.holes,
+        work=lambda f, size: by_embedding.pairs(f, len(f.uncovered_embeddings)),
+    ),
+    "k-centre": Strategy("k-centre: the most spread out", ("embeddings",), by_embedding.k_centre, work=by_embedding.pairs),
+    "facility location": Strategy(
+        "Facility location: the most typical of everything", ("embeddings",), by_embedding.facility,
+        work=lambda f, size: 0.0 if len(f.ids) > by_embedding.EXACT_UNTIL else by_embedding.pairs(f, len(f.ids)) / 10,
+    ),
+}  # fmt: skip
