@@ -52,7 +52,7 @@ STEPS: dict[str, Step] = {
     ),
     "proxy": Step("core.influence.proxy:run", 1, "Train the proxy model", ("training", "validation?")),
     "influence": Step(
-        "core.influence.influence:run", 1, "Compute influence", ("training", "validation?"),
+        "core.influence.influence:run", 2, "Compute influence", ("training", "validation?"),
         needs_if={"proxy": ("model", "proxy")},
     ),
     "difficulty": Step(

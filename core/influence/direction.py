@@ -1,16 +1,20 @@
-"""The direction v of an influence score: the mean gradient of the response loss over the validation records.
+"""The direction v of an influence score: to begin with the mean gradient of the response loss over the validation records.
 
-Kept apart from the scores so that another direction (preconditioned, a sum over checkpoints) can take its place: the ghost asks
-only for one float32 tensor a parameter.
+Kept apart from the scores so that another direction (see preconditioned.py) can take its place: the ghost asks only for one
+float32 tensor a parameter. Several queries are several directions over one space.
 """
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from core.errors import InputError
+from core.influence.batches import out_of_memory
 from core.influence.encode import Tokens, iterate
 from core.influence.losses import ResponseLoss, make_batch
 from core.influence.spaces import SCALE, Space, factors
@@ -27,44 +31,57 @@ class Direction:
     space: Space
     vectors: Mapping[str, "torch.Tensor | tuple[torch.Tensor, torch.Tensor]"]
     records: int
+    query: str = ""  # which group of validation records; "" = all
+    facts: Mapping[str, Any] = field(default_factory=dict)  # of a preconditioned one: damping, residual …
 
     @property
     def norm(self) -> float:
-        return sum(float(t.double().square().sum()) for t in self._tensors().values()) ** 0.5
+        return sum(float(t.double().square().sum()) for t in self.tensors().values()) ** 0.5
 
     @property
     def digest(self) -> str:
         """16 hex over the values: equal digests, equal directions."""
         total = hashlib.blake2b(digest_size=8)
-        for name, tensor in self._tensors().items():
+        for name, tensor in self.tensors().items():
             total.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
         return total.hexdigest()
 
-    def _tensors(self) -> dict[str, "torch.Tensor"]:
+    def tensors(self) -> dict[str, "torch.Tensor"]:
+        """Flat: the tensors by name; in LoRA space "<name>|A" and "<name>|B"."""
         flat = {}
         for name, value in self.vectors.items():
             pairs = ((f"{name}|A", value[0]), (f"{name}|B", value[1])) if isinstance(value, tuple) else ((name, value),)
             flat.update(pairs)
         return flat
 
-    def save(self, path: Path) -> None:
-        from safetensors.torch import save_file
 
-        part = path.with_suffix(".part")
-        save_file({k: t.cpu().contiguous() for k, t in self._tensors().items()}, part, {"records": str(self.records)})
-        part.replace(path)
+def nested(space: Space, flat: Mapping[str, "torch.Tensor"]) -> dict[str, Any]:
+    """The vectors of a direction from its flat tensors."""
+    return {n: (flat[f"{n}|A"], flat[f"{n}|B"]) if space.rank else flat[n] for n in space.names}
 
-    @staticmethod
-    def read(path: Path, space: Space, device: str) -> "Direction":
-        from safetensors import safe_open
 
-        with safe_open(path, "pt", device=device) as stream:
-            records = int(stream.metadata()["records"])
-            if space.rank:
-                vectors = {n: (stream.get_tensor(f"{n}|A"), stream.get_tensor(f"{n}|B")) for n in space.names}
-            else:
-                vectors = {n: stream.get_tensor(n) for n in space.names}
-        return Direction(space, vectors, records)
+def save(directions: Sequence[Direction], path: Path) -> None:
+    """Write directions over one space to one safetensors file."""
+    from safetensors.torch import save_file
+
+    about = [{"records": d.records, "query": d.query, "facts": dict(d.facts)} for d in directions]
+    tensors = {f"{q}:{k}": t.cpu().contiguous() for q, d in enumerate(directions) for k, t in d.tensors().items()}
+    part = path.with_suffix(".part")
+    save_file(tensors, part, {"directions": json.dumps(about)})
+    part.replace(path)
+
+
+def read(path: Path, space: Space, device: str) -> list[Direction]:
+    """The directions of one file."""
+    from safetensors import safe_open
+
+    with safe_open(path, "pt", device=device) as stream:
+        about = json.loads(stream.metadata()["directions"])
+        names = [f"{n}|{side}" for n in space.names for side in "AB"] if space.rank else space.names
+        return [
+            Direction(space, nested(space, {n: stream.get_tensor(f"{q}:{n}") for n in names}), **a)
+            for q, a in enumerate(about)
+        ]
 
 
 def mean_gradient(
@@ -78,7 +95,7 @@ def mean_gradient(
     """
     import torch
 
-    batches = list(iterate(tokens, batch_tokens))
+    batches = list(iterate(tokens, batch_tokens))[::-1]
     count = sum(len(b) for b in batches)
     if not count:
         raise InputError(
@@ -92,8 +109,17 @@ def mean_gradient(
         p.requires_grad_(True)
     done = 0
     try:
-        for rows in batches:
-            losses(make_batch(tokens, rows, losses.model.device), backward=True)
+        while batches:
+            rows = batches.pop()
+            try:
+                losses(make_batch(tokens, rows, losses.model.device), backward=True)
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error) or len(rows) == 1:
+                    raise
+                batches += np.array_split(rows, 2)  # does not fit: in halves, and nothing of it was added yet
+                for p in chosen.values():
+                    p.grad = None
+                continue
             for name, p in chosen.items():
                 if p.grad is not None:
                     sums[name] += p.grad
@@ -105,7 +131,7 @@ def mean_gradient(
             p.requires_grad_(False)
             p.grad = None
     for tensor in sums.values():
-        tensor /= count
+        tensor /= count * losses.scale
     if not space.rank:
         return Direction(space, sums, count)
     return Direction(

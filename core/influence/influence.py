@@ -1,7 +1,8 @@
-"""The step `influence`: <gradient of each record's response loss, mean validation gradient>, exact, for every training record.
+"""The step `influence`: <gradient of each record's response loss, direction of the validation set>, exact, for every training record.
 
 DIQ's "Dot" (arXiv 2508.01450), first order: a small step of gradient descent on the record lowers the mean validation loss by
-step * influence. Positive = helpful. Unlike DIQ, nothing is projected to 4,096 dimensions. `score=cosine` divides by both norms.
+step * influence. Positive = helpful. Unlike DIQ, nothing is projected to 4,096 dimensions. `score=cosine` divides by both norms;
+`direction` takes another v; `queries` gives each group of validation records a column; `checkpoints` sums over states of the model.
 """
 
 import json
@@ -14,14 +15,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.errors import InputError, QuadrantError
-from core.influence import holdout, models, spaces
+from core.influence import checkpoints, holdout, models, queries, scoring, spaces
+from core.influence.batches import Halving
 from core.influence.chunks import run_batches
-from core.influence.direction import Direction, mean_gradient
+from core.influence.direction import Direction, read, save
 from core.influence.encode import Tokens, plan_batches
-from core.influence.ghost import Ghost, exact_scores
-from core.influence.losses import ResponseLoss, make_batch
+from core.influence.ghost import Ghost
+from core.influence.losses import ResponseLoss
+from core.influence.preconditioned import DIRECTIONS, Curvature, sentence
+from core.influence.queries import Query
+from core.influence.scoring import SCORES, column
 from core.influence.setup import Setup, alone_and_together, prepare
-from core.progress import part
+from core.progress import Progress, part
 from core.workspace import Inputs, Output, Result, digest_of
 
 DEFAULTS: dict[str, Any] = {
@@ -31,100 +36,112 @@ DEFAULTS: dict[str, Any] = {
     "rank": 8,
     "score": "dot",  # or "cosine", which takes plain gradients, one record at a time
     "loss": "mean",  # a record's loss: mean or sum over its response tokens; sum favours long responses
+    "direction": "mean",  # or "adam", "ggn": see preconditioned.py
+    "curvature_records": 256,  # training records that adam and ggn look at
+    "damping": 0.1,  # of ggn, over the mean diagonal
+    "iterations": 10,  # of conjugate gradients
+    "queries": "",  # a column of the validation records: one query, and one column of scores, for each of its values
+    "checkpoints": "",  # TracIn: a list of model folders, or "kept" for those of the proxy
+    "rates": [],  # their learning rates; [] reads each trainer_state.json
+    "warmup": 0.0,  # share of the training records (LESS: 0.05) that the model is trained on first
+    "warmup_rate": 1e-4,
+    "warmup_sum": False,  # sum over the ends of the warm-up's epochs, as LESS, instead of its end alone
     "target": "reasoning+response",
     "max_length": 1024,
-    "batch_tokens": 0,  # 0: 4,096 on a CPU, 32,768 on a GPU
+    "batch_tokens": 0,  # 0: as free memory allows
     "device": "auto",
     "dtype": "auto",
     "holdout_share": holdout.SHARE,
     "holdout_min": holdout.MINIMUM,
     "seed": 0,
 }
-SCORES = {
-    "dot": "dot product of the record's gradient and the direction; positive = training on it lowers the validation loss",
-    "cosine": "cosine of the record's gradient and the direction, in -1..1; positive = training on it lowers the validation loss",
-}
 PROXY_LIMIT = (
     "The proxy is too small to judge what a response says: it found planted wrong responses no better than chance "
     "(docs/adr/0002-proxy-model.md). For decisions name a pretrained model."
 )
-KEEP_DIRECTION = 2**30  # bytes; a larger direction is computed again instead of stored
+LENGTH_BIAS = {
+    "mean": "mean over the response tokens, so that a long response counts as much as a short one",
+    "sum": "sum over the response tokens, so that long responses get larger influence of either sign: a length bias, asked for",
+}
+KEEP_DIRECTION = 2**30  # bytes; larger directions are computed again instead of stored
 
 
 def fingerprint(params: dict[str, Any]) -> str:
-    return models.fingerprint(params["model"])
+    asked = params.get("checkpoints")
+    folders = asked if isinstance(asked, list) else []
+    return models.fingerprint(params["model"]) + "".join(f"|{models.fingerprint(str(f))}" for f in folders)
 
 
 def run(inputs: Inputs) -> Output:
     params, training, progress = inputs.params, inputs.datasets["training"], inputs.progress
-    if params["score"] not in SCORES:
-        raise InputError(f"score {params['score']!r} is not known; choose {' or '.join(SCORES)}.")
-    cosine = params["score"] == "cosine"
+    for name, known in (("score", SCORES), ("direction", DIRECTIONS)):
+        if params[name] not in known:
+            raise InputError(f"{name} {params[name]!r} is not known; choose {', '.join(known)}.")
     started = time.monotonic()
     setup = prepare(inputs)
-    losses = ResponseLoss(setup.model, params["loss"])
-    space = spaces.resolve(setup.model.module, params["space"], params["rank"], params["seed"])
     progress(0, 0, "tokenising")
     tokens, ids = setup.encode(training, params["target"]), training.ids()
-    held, check, source = _validation(inputs, setup, tokens, ids)
-    keys, validation_key = tokens.keys(), digest_of(*sorted(check.keys()))
+    held, check, groups, source = _validation(inputs, setup, tokens, ids)
+    asked, keys = queries.split(check, groups), tokens.keys()
+    how = _curvature(params, tokens)
+    stages, said = checkpoints.stages(inputs, setup, tokens, part(progress, 0.0, 0.1))
+    space = spaces.resolve(setup.model.module, params["space"], params["rank"], params["seed"])
     identity = digest_of(
-        setup.model.revision, setup.model.device, setup.model.dtype, str(space.seed), space.name, str(space.rank),
-        params["loss"], params["score"], validation_key,
+        *(f"{s.revision}:{s.rate:.12g}" for s in stages), setup.model.device, setup.model.dtype,
+        str(space.seed), space.name, str(space.rank), params["loss"], params["score"], queries.digest(check, asked), *_how_key(how),
     )  # fmt: skip
-    direction = _direction(inputs, setup, losses, space, check, identity)
-    ghost = Ghost(losses, direction)
 
-    count, device = len(ids), setup.model.device
     able = tokens.response_tokens > 0
-    influence, nll = np.full(count, np.nan), np.full(count, np.nan)
-    reused = _reuse(inputs.earlier, identity, keys, influence, nll) & able
+    names = [column(q) for q in range(len(asked))] + ["nll"]
+    values = {name: np.full(len(ids), np.nan) for name in names}
+    reused = _reuse(inputs.earlier, identity, keys, values) & able
     rows = np.flatnonzero(able & ~reused)
     batches = [rows[b] for b in plan_batches(tokens.lengths[rows], setup.batch_tokens)]
-    gap = together = None
-    if len(rows):
-        progress(0, 0, "checking the scores against plain gradients")
-        short = rows[np.argsort(tokens.lengths[rows], kind="stable")[:2]]
-        gap = ghost.probe(tokens, short)
-        together = alone_and_together(lambda b: ghost.score(tokens, b).influence, batches)
+    for name in names[:-1]:
+        values[name][rows] = 0.0
+    seen: list[_Seen] = []
+    for c, stage in enumerate(stages):
+        share = part(progress, 0.1 + 0.9 * c / len(stages), 0.1 + 0.9 * (c + 1) / len(stages))
+        found, facts = _stage(inputs, setup, stage, c, space, asked, check, how, identity, tokens, batches, share)
+        for name in names[:-1]:
+            values[name][rows] += stage.rate * found[name][rows]
+        values["nll"][rows] = found["nll"][rows]  # of the last state
+        seen.append(facts)
 
-    def work(batch: np.ndarray) -> dict[str, np.ndarray]:
-        if cosine:
-            dots, sizes = exact_scores(losses, tokens, batch, direction)
-            return {
-                "influence": dots / np.maximum(sizes * ghost.norm, 1e-30),
-                "nll": losses(make_batch(tokens, batch, device)),
-            }
-        found = scored(ghost, tokens, batch)
-        return {"influence": found[0], "nll": found[1]}
-
-    # fmt: off
-    values, rate = run_batches(inputs.scratch, identity[:12] + digest_of(*keys, str(setup.batch_tokens), str(rows.tolist()))[:12],
-                               batches, tokens.lengths, work, ("influence", "nll"), part(progress, 0.1, 1.0))
-    # fmt: on
-    influence[rows], nll[rows] = values["influence"][rows], values["nll"][rows]
-    heldout = np.isin(np.array(ids, object), held) if held else np.zeros(count, bool)
-    table = pa.table(
-        {
-            "record_id": ids,
-            "influence": pa.array(influence, from_pandas=True),
-            "nll": pa.array(nll, from_pandas=True),
-            "response_tokens": tokens.response_tokens,
-            "truncated": tokens.truncated,
-            "heldout": heldout,
-        }
-    )
-    pq.write_table(pa.table({"key": keys, "influence": influence, "nll": nll}), inputs.files / "rows.parquet")
-    info = setup.facts(tokens, inputs) | {
+    each = np.stack([values[name] for name in names[:-1]], axis=1)
+    heldout = np.isin(np.array(ids, object), held) if held else np.zeros(len(ids), bool)
+    table = {"record_id": ids, "influence": each.mean(1)}
+    if groups is not None:
+        table |= {"influence_max": each.max(1)} | {q.column: each[:, k] for k, q in enumerate(asked)}
+    table |= {
+        "nll": values["nll"],
+        "response_tokens": tokens.response_tokens,
+        "truncated": tokens.truncated,
+        "heldout": heldout,
+    }
+    columns = {
+        n: pa.array(v, from_pandas=True) if isinstance(v, np.ndarray) and v.dtype == float else v
+        for n, v in table.items()
+    }
+    pq.write_table(pa.table({"key": keys} | values), inputs.files / "rows.parquet")
+    first, direct = seen[0], sorted(set().union(*(s.direct for s in seen)))
+    gap = max((s.gap for s in seen if s.gap is not None), default=None)
+    together = max((s.together for s in seen if s.together is not None), default=None)
+    info = setup.facts(tokens, inputs) | said | {
         "space": space.name,
         "parameter_space": space.sentence,
         "dimensions": space.dimensions,
-        "direction": "mean gradient of the response loss over the validation records",
-        "direction_norm": direction.norm,
+        "direction": sentence(params["direction"], first.directions),
+        "direction_kind": params["direction"],
+        "direction_facts": [dict(d.facts) for d in first.directions],
+        "direction_norm": [d.norm for d in first.directions],
+        "queries": [q.name for q in asked] if groups is not None else [],
+        "queries_by": params["queries"],
+        "query_records": [len(q.rows) for q in asked],
         "score": SCORES[params["score"]],
-        "loss": params["loss"],
+        "loss": LENGTH_BIAS[params["loss"]],
         "validation": source,
-        "validation_records": direction.records,
+        "validation_records": sum(len(q.rows) for q in asked),
         "validation_truncated": int(check.truncated.sum()),
         "holdout": source if held else "",
         "heldout": int(heldout.sum()),
@@ -134,44 +151,95 @@ def run(inputs: Inputs) -> Output:
         "exactness": gap,
         "alone_and_together": together,
         "check": _check_sentence(gap, together),
-        "direct": sorted(ghost.direct),
-        "tokens_per_second": round(rate),
+        "direct": direct,
+        "batches": setup.batching + "".join(s.halved for s in seen),
+        "tokens_per_second": round(float(np.mean([s.rate for s in seen]))),
         "seconds": round(time.monotonic() - started, 1),
-    }
-    if held:
-        info["warnings"].append(
-            f"{int(heldout.sum())} held-out records are the validation set; their own influence is flattered."
-        )
+    }  # fmt: skip
+    info["warnings"] += _warnings(info, setup, len(first.directions))
+    return Output(table=pa.table(columns), info=info)
+
+
+class _Seen:
+    """What one state of the model told while it was used."""
+
+    def __init__(self, ghost: Ghost, gap: float | None, together: float | None, rate: float, halved: str) -> None:
+        self.directions, self.direct = ghost.directions, set(ghost.direct)
+        self.gap, self.together, self.rate, self.halved = gap, together, rate, halved
+
+
+def _stage(
+    inputs: Inputs, setup: Setup, stage: checkpoints.Stage, number: int, space: spaces.Space, asked: list[Query], check: Tokens,
+    how: Curvature | None, identity: str, tokens: Tokens, batches: list[np.ndarray], progress: Progress,
+) -> tuple[dict[str, np.ndarray], _Seen]:  # fmt: skip
+    """({column: (N,) scores of the queries and nll, NaN outside the batches}, facts) under one state of the model."""
+    model = stage.load()
+    losses = ResponseLoss(model, inputs.params["loss"])
+    label = digest_of(identity, str(number))[:12]
+    found = _directions(
+        inputs,
+        setup,
+        losses,
+        space,
+        asked,
+        check,
+        how,
+        identity,
+        label,
+        number,
+        part(progress, 0.0, 0.3 if how else 0.1),
+    )
+    ghost = Ghost(losses, found)
+    gap = together = None
+    if batches:
+        progress(0, 0, "checking the scores against plain gradients")
+        every = np.concatenate(batches)
+        short = every[np.argsort(tokens.lengths[every], kind="stable")[:2]]
+        gap = ghost.probe(tokens, short)
+        together = alone_and_together(lambda b: ghost.score(tokens, b).influence, batches)
+    work = Halving(scoring.worker(inputs.params["score"], ghost, tokens), tokens.lengths)
+    columns = [column(q) for q in range(len(asked))] + ["nll"]
+    rows = np.concatenate(batches).tolist() if batches else []
+    values, rate = run_batches(
+        inputs.scratch, label + digest_of(*tokens.keys(), str(setup.batch_tokens), str(rows))[:12],
+        batches, tokens.lengths, work, columns, part(progress, 0.3 if how else 0.1, 1.0),
+    )  # fmt: skip
+    return values, _Seen(ghost, gap, together, rate, work.note)
+
+
+def _curvature(params: dict[str, Any], tokens: Tokens) -> Curvature | None:
+    if params["direction"] == "mean":
+        return None
+    return Curvature(
+        params["direction"], tokens, params["curvature_records"], params["damping"], params["iterations"], params["seed"]
+    )  # fmt: skip
+
+
+def _how_key(how: Curvature | None) -> list[str]:
+    return [] if how is None else [how.kind, str(how.damping), str(how.iterations), *how.sample().keys()]
+
+
+def _warnings(info: dict[str, Any], setup: Setup, count: int) -> list[str]:
+    found = []
+    if info["heldout"]:
+        found.append(f"{info['heldout']} held-out records are the validation set; their own influence is flattered.")
     if info["proxy"]:
-        info["warnings"].append(PROXY_LIMIT)
-    if ghost.direct:
-        info["warnings"].append(
-            f"{len(ghost.direct)} parameters (first: {sorted(ghost.direct)[0]}) were scored by plain gradients, one record at a time: "
+        found.append(PROXY_LIMIT)
+    if info["direct"]:
+        found.append(
+            f"{len(info['direct'])} parameters (first: {info['direct'][0]}) were scored by plain gradients, one record at a time: "
             "exact, but slower."
         )
-    if check.truncated.any():
-        info["warnings"].append(
-            f"{int(check.truncated.sum())} validation records were cut at {setup.encoder.max_length} tokens."
+    if info["validation_truncated"]:
+        found.append(
+            f"{info['validation_truncated']} validation records were cut at {setup.encoder.max_length} tokens."
         )
-    return Output(table=table, info=info)
-
-
-def scored(ghost: Ghost, tokens: Tokens, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(influence, nll) of one batch; a batch that does not fit into the GPU's memory is halved."""
-    import torch
-
-    try:
-        found = ghost.score(tokens, rows)
-        return found.influence, found.nll
-    except torch.cuda.OutOfMemoryError:
-        if len(rows) == 1:
-            raise InputError(
-                f"One record of {int(tokens.lengths[rows[0]]):,} tokens does not fit into the GPU's memory. "
-                "Lower max_length, or use space=lora."
-            ) from None
-    torch.cuda.empty_cache()
-    halves = [scored(ghost, tokens, half) for half in np.array_split(rows, 2)]
-    return np.concatenate([h[0] for h in halves]), np.concatenate([h[1] for h in halves])
+    few = [q for q, n in zip(info["queries"], info["query_records"], strict=False) if n < 5]
+    if few:
+        found.append(
+            f"{len(few)} of {count} queries rest on fewer than 5 validation records (first: {few[0]}); their scores are noisy."
+        )
+    return found
 
 
 def token_shares(result: Result, inputs_model: models.LanguageModel, tokens: Tokens, rows: np.ndarray) -> np.ndarray:
@@ -183,8 +251,8 @@ def token_shares(result: Result, inputs_model: models.LanguageModel, tokens: Tok
     params = result.params
     losses = ResponseLoss(inputs_model, params["loss"])
     space = spaces.resolve(inputs_model.module, params["space"], params["rank"], params["seed"])
-    direction = Direction.read(result.file("direction.safetensors"), space, inputs_model.device)
-    return Ghost(losses, direction).score(tokens, rows, shares=True).shares
+    directions = read(result.file("direction.safetensors"), space, inputs_model.device)
+    return Ghost(losses, directions).score(tokens, rows, shares=True).shares
 
 
 def _check_sentence(gap: float | None, together: float | None) -> str:
@@ -194,33 +262,40 @@ def _check_sentence(gap: float | None, together: float | None) -> str:
     return f"relative difference to plain per-record gradients {gap:.1e}{alone}"
 
 
-def _validation(inputs: Inputs, setup: Setup, tokens: Tokens, ids: list[str]) -> tuple[list[str], Tokens, str]:
-    """(ids of held-out training records or [], the validation tokens, a sentence that says where they come from)."""
-    params, given = inputs.params, inputs.datasets.get("validation")
+def _validation(
+    inputs: Inputs, setup: Setup, tokens: Tokens, ids: list[str]
+) -> tuple[list[str], Tokens, list[str] | None, str]:
+    """(ids of held-out training records or [], the validation tokens, the query of each or None, where they come from)."""
+    params, given, training = inputs.params, inputs.datasets.get("validation"), inputs.datasets["training"]
+    by = params["queries"]
     if given is not None:
         check = setup.encode(given, params["target"])
         usable = int((check.response_tokens > 0).sum())
-        return [], check, f"{usable:,} records of the validation set {given.name}"
+        sentence = f"{usable:,} records of the validation set {given.name}"
+        return [], check, queries.labels(given, by) if by else None, sentence
     if params["model"] == models.PROXY:  # the very records that the proxy has not seen
         proxy = inputs.results["proxy"]
         held = json.loads(proxy.file("heldout.json").read_text("utf-8"))
         sentence = proxy.info["validation"]
     else:
-        categories = inputs.datasets["training"].column("category").to_pylist()
+        categories = training.column("category").to_pylist()
         able = tokens.response_tokens > 0
         chosen = holdout.choose(ids, categories, able, params["seed"], params["holdout_share"], params["holdout_min"])
         held, sentence = [ids[r] for r in chosen.rows], chosen.sentence
     place = {record: row for row, record in enumerate(ids)}
-    return held, tokens.take([place[h] for h in held if h in place]), sentence
+    rows = [place[h] for h in held if h in place]
+    names = queries.labels(training, by) if by else None
+    return held, tokens.take(rows), [names[r] for r in rows] if names else None, sentence
 
 
-def _direction(
-    inputs: Inputs, setup: Setup, losses: ResponseLoss, space: spaces.Space, check: Tokens, identity: str
-) -> Direction:
-    """The mean validation gradient: from this run's scratch, from an earlier result, or computed (and kept when small)."""
-    size = 4 * space.dimensions
-    stored = inputs.scratch / f"direction-{identity[:12]}.safetensors"
-    final = inputs.files / "direction.safetensors"
+def _directions(
+    inputs: Inputs, setup: Setup, losses: ResponseLoss, space: spaces.Space, asked: list[Query], check: Tokens,
+    how: Curvature | None, identity: str, label: str, number: int, progress: Progress,
+) -> list[Direction]:  # fmt: skip
+    """One direction for each query: from this run's scratch, from an earlier result, or computed (and kept when small)."""
+    size = 4 * space.dimensions * len(asked)
+    stored = inputs.scratch / f"direction-{label}.safetensors"
+    final = inputs.files / (f"direction-{number}.safetensors" if number else "direction.safetensors")
     source: Path | None = stored if stored.is_file() else None
     if source is None:
         for earlier in inputs.earlier:
@@ -231,30 +306,31 @@ def _direction(
             except QuadrantError:
                 continue
     if source is not None:
-        direction = Direction.read(source, space, setup.model.device)
+        found = read(source, space, losses.model.device)
     else:
-        direction = mean_gradient(losses, check, space, setup.batch_tokens, part(inputs.progress, 0.0, 0.1))
+        found = scoring.directions_of(losses, check, asked, space, setup.batch_tokens, how, progress)
     if size <= KEEP_DIRECTION:
         if source != stored:
-            direction.save(stored)
-        direction.save(final)
-    return direction
+            save(found, stored)
+        save(found, final)
+    return found
 
 
-def _reuse(earlier: Any, identity: str, keys: list[str], influence: np.ndarray, nll: np.ndarray) -> np.ndarray:
+def _reuse(earlier: Any, identity: str, keys: list[str], values: dict[str, np.ndarray]) -> np.ndarray:
     """Fill in rows whose model, validation set and tokens are those of an earlier result; (N,) bool of the filled ones."""
-    known: dict[str, tuple[float, float]] = {}
+    known: dict[str, tuple[float, ...]] = {}
     for result in earlier:
         try:
             if result.info.get("identity") == identity:
                 rows = pq.read_table(result.file("rows.parquet"))
-                pairs = zip(rows["influence"].to_pylist(), rows["nll"].to_pylist(), strict=True)
-                known = dict(zip(rows["key"].to_pylist(), pairs, strict=True)) | known
-        except (QuadrantError, OSError, pa.ArrowInvalid):
+                numbers = zip(*(rows[name].to_pylist() for name in values), strict=True)
+                known = dict(zip(rows["key"].to_pylist(), numbers, strict=True)) | known
+        except (QuadrantError, OSError, KeyError, pa.ArrowInvalid):
             continue
     found = np.zeros(len(keys), bool)
     for i, key in enumerate(keys):
         if key in known and np.isfinite(known[key][0]):
-            influence[i], nll[i] = known[key]
+            for name, number in zip(values, known[key], strict=True):
+                values[name][i] = number
             found[i] = True
     return found

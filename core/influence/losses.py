@@ -52,10 +52,18 @@ class ResponseLoss:
         if loss not in LOSSES:
             raise InputError(f"loss {loss!r} is not known; choose {' or '.join(LOSSES)}.")
         self.model, self.loss, self.rows = model, loss, None
+        self.scale = (
+            2.0**10 if model.dtype == "float16" else 1.0
+        )  # of what is pushed back: float16 underflows below 6e-8
         self.module = model.module
         self.body = getattr(self.module, self.module.base_model_prefix or "-", None)
         self.head = self.module.get_output_embeddings()
         self.split = self.body is not None and self.head is not None and self._same_logits()
+
+    @property
+    def head_size(self) -> int:
+        """Entries of the vocabulary."""
+        return int(self.module.config.get_text_config().vocab_size)
 
     def _finish(self, logits: "torch.Tensor") -> "torch.Tensor":
         """What some architectures do to the logits after lm_head."""
@@ -82,13 +90,14 @@ class ResponseLoss:
                 return False
             theirs = self.module(input_ids=ids, use_cache=False).logits
         gap = (own.double() - theirs.double()).abs().max() / theirs.double().abs().max().clamp_min(1e-9)
-        return bool(gap < (2e-2 if self.model.dtype == "bfloat16" else 1e-4))
+        return bool(gap < (2e-2 if self.model.dtype in ("bfloat16", "float16") else 1e-4))
 
     def _hidden(self, ids: "torch.Tensor") -> "torch.Tensor":
         return self.body(input_ids=ids, use_cache=False)[0]
 
     def _weights(self, batch: Batch) -> "torch.Tensor":
         ones = batch.counts.new_ones((), dtype=self._wide())
+        ones = ones * self.scale
         return (ones / batch.counts)[batch.owner] if self.loss == "mean" else ones.expand(len(batch.owner))
 
     def _wide(self) -> "torch.dtype":
@@ -99,8 +108,8 @@ class ResponseLoss:
     def __call__(self, batch: Batch, backward: bool = False) -> np.ndarray:
         """(B,) float64 mean NLL of each record's response, nats per token, whatever `loss` is.
 
-        With `backward`, the *sum of the record losses* (each mean or sum, see `loss`) is pushed back; a record's gradients with
-        respect to activations depend on its own loss alone.
+        With `backward`, `scale` times the *sum of the record losses* (each mean or sum, see `loss`) is pushed back; a record's
+        gradients with respect to activations depend on its own loss alone.
         """
         import torch
 
@@ -116,7 +125,7 @@ class ResponseLoss:
 
         hidden = self._hidden(batch.ids).flatten(0, 1)[batch.places]
         weights, found, grads = self._weights(batch), [], []
-        size = max(16, CHUNK // self.module.config.get_text_config().vocab_size)
+        size = max(16, CHUNK // self.head_size)
         for at in range(0, len(batch.places), size):
             part = slice(at, at + size)
             leaf = hidden[part].detach().requires_grad_(backward)

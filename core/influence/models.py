@@ -25,7 +25,7 @@ class LanguageModel:
     name: str  # what the user called it: "proxy", a folder, a hub id
     revision: str  # hub commit, or "sha256:…" of the weights
     device: str
-    dtype: str  # "float32", "bfloat16", "float64"
+    dtype: str  # "float32", "bfloat16", "float16", "float64"
     max_positions: int  # tokens it can read at once
 
     @property
@@ -76,10 +76,8 @@ def choose_device(device: str = "auto", dtype: str = "auto") -> tuple[str, str]:
         )
     if dtype == "auto":
         dtype = "bfloat16" if device.startswith("cuda") else "float32"
-    if dtype not in ("float32", "bfloat16", "float64"):
-        raise InputError(
-            f"dtype {dtype!r} is not known; choose auto, float32, bfloat16 or float64 (float16 underflows here)."
-        )
+    if dtype not in ("float32", "bfloat16", "float16", "float64"):
+        raise InputError(f"dtype {dtype!r} is not known; choose auto, float32, bfloat16, float16 or float64.")
     return device, dtype
 
 

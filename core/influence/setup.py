@@ -7,6 +7,7 @@ import numpy as np
 
 from core.errors import MissingInput
 from core.influence import models
+from core.influence.batches import kept_budget
 from core.influence.encode import Encoder, Tokens, conversations
 from core.workspace import Dataset, Inputs
 
@@ -16,6 +17,7 @@ class Setup:
     model: models.LanguageModel
     encoder: Encoder
     batch_tokens: int
+    batching: str  # how the size of the batches was chosen, for the page
 
     def encode(self, dataset: Dataset, target: str) -> Tokens:
         return self.encoder.encode(conversations(dataset, target))
@@ -58,8 +60,12 @@ def prepare(inputs: Inputs) -> Setup:
     model = models.load(
         name, folder=folder, device=params["device"], dtype=params["dtype"], revision=params["revision"]
     )
-    budget = params["batch_tokens"] or (32768 if model.device.startswith("cuda") else 4096)
-    return Setup(model, Encoder(model.tokenizer, min(params["max_length"], model.max_positions)), budget)
+    longest = min(params["max_length"], model.max_positions)
+    if params["batch_tokens"]:
+        budget, batching = params["batch_tokens"], f"{params['batch_tokens']:,} tokens a batch, as set"
+    else:
+        budget, batching = kept_budget(inputs.scratch, model, longest)
+    return Setup(model, Encoder(model.tokenizer, longest), budget, batching)
 
 
 def alone_and_together(score: Any, batches: list[np.ndarray]) -> float | None:

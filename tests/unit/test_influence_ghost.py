@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.influence.direction import Direction, mean_gradient
+from core.influence.direction import mean_gradient, read, save
 from core.influence.encode import Tokens, plan_batches
 from core.influence.ghost import Ghost, exact_scores
 from core.influence.losses import ResponseLoss, make_batch
@@ -263,6 +263,7 @@ def test_the_probe_sends_a_model_with_a_hidden_use_of_a_weight_the_slow_exact_wa
 def test_a_direction_is_stored_and_read_back_bit_for_bit(tmp_path, space):
     model = tiny("gpt2", "float32")
     v = mean_gradient(ResponseLoss(model), some_tokens(3), resolve(model.module, space), 100)
-    v.save(tmp_path / "v.safetensors")
-    again = Direction.read(tmp_path / "v.safetensors", v.space, "cpu")
+    other = mean_gradient(ResponseLoss(model), some_tokens(3, seed=1), v.space, 100)
+    save([other, v], tmp_path / "v.safetensors")
+    again = read(tmp_path / "v.safetensors", v.space, "cpu")[1]
     assert again.digest == v.digest and again.records == 3

@@ -12,6 +12,7 @@ from core.dataset.columns import SCHEMA
 from core.errors import Cancelled, InputError, MissingInput
 from core.influence import difficulty, influence, proxy
 from core.influence import setup as subject
+from core.influence.batches import Halving
 from core.influence.encode import Encoder, conversations
 from core.influence.models import load
 from core.progress import silent
@@ -157,16 +158,16 @@ def test_killed_and_resumed_is_bit_for_bit_the_unbroken_run(copy, monkeypatch):
     params = influence.DEFAULTS | {"batch_tokens": 256}
     whole = compute(workspace, influence, params, results, key="1" * 16).table()
     scored = []
-    real = influence.scored
+    real = Halving.__call__
 
-    def counting(ghost, tokens, batch):
+    def counting(self, batch):
         scored.append(len(batch))
         if len(scored) == 6:
             raise KeyboardInterrupt
-        return real(ghost, tokens, batch)
+        return real(self, batch)
 
     shutil.rmtree(workspace.results("influence")[0].path)
-    monkeypatch.setattr(influence, "scored", counting)
+    monkeypatch.setattr(Halving, "__call__", counting)
     with pytest.raises(KeyboardInterrupt):
         compute(workspace, influence, params, results, key="2" * 16)
     before = sum(scored[:5])
