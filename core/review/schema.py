@@ -13,16 +13,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import InputError, WorkspaceError
+from core.review.layout import tables
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE_NAME = "reviews.sqlite"
 BUSY_SECONDS = 15.0
 
@@ -34,100 +34,6 @@ class Store:
     engine: Engine
     name: str
     """What to call it in a message: the file's path, or the URL without its password."""
-
-
-@lru_cache(maxsize=1)
-def tables() -> Any:
-    """The SQLAlchemy tables as attributes: meta, samples, sample_records, verdicts, subsets, ledger."""
-    from types import SimpleNamespace
-
-    from sqlalchemy import JSON, Column, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
-
-    md = MetaData()
-    meta = Table(
-        "quadrant_meta", md, Column("key", String(40), primary_key=True), Column("value", Text, nullable=False)
-    )
-    samples = Table(
-        "samples",
-        md,
-        Column("id", String(64), primary_key=True),
-        Column("name", Text, nullable=False),
-        Column("role", String(20), nullable=False),
-        Column("method", String(20), nullable=False),  # random, stratified, census
-        Column("seed", Integer),
-        Column("size", Integer, nullable=False),
-        Column("population", Integer, nullable=False),  # records the draw could choose from
-        Column("dataset_digest", String(128), nullable=False),
-        Column("strata", JSON, nullable=False),  # [{"name", "population", "drawn"}, …]; [] when not stratified
-        Column("recipe", JSON, nullable=False),  # what a reader needs to draw it again: generator, order, field
-        Column("created_at", String(32), nullable=False),
-        Column("created_by", Text, nullable=False),
-    )
-    sample_records = Table(
-        "sample_records",
-        md,
-        Column("sample_id", ForeignKey("samples.id"), primary_key=True),
-        Column("position", Integer, primary_key=True),  # the order of reading, from 0
-        Column("record_id", String(64), nullable=False),
-        Column("record_digest", String(64), nullable=False),
-        Column("stratum", Text),
-        Column("probability", Float, nullable=False),  # of being included, for the weighted estimates
-        Index("sample_records_by_record", "sample_id", "record_id", unique=True),
-    )
-    verdicts = Table(
-        "verdicts",
-        md,
-        Column("client_id", String(64), primary_key=True),  # made by the screen, so that a retry is harmless
-        Column("sample_id", ForeignKey("samples.id"), nullable=False),
-        Column("record_id", String(64), nullable=False),
-        Column("record_digest", String(64), nullable=False),
-        Column("reviewer", Text, nullable=False),
-        Column("outcome", String(12), nullable=False),  # pass, fail, unsure; withdrawn = the undo of an earlier one
-        Column("answers", JSON, nullable=False),  # question -> yes, no, unsure, na
-        Column("note", Text, nullable=False),
-        Column("seconds", Float),
-        Column("created_at", String(32), nullable=False),  # the reviewer's clock, UTC
-        Column("received_at", String(32), nullable=False),  # this machine's clock, UTC
-        Column("supersedes", JSON, nullable=False),  # client ids; two when it settles a conflict
-        Index("verdicts_by_sample", "sample_id", "record_id"),
-    )
-    subsets = Table(
-        "subsets",
-        md,
-        Column("id", String(64), primary_key=True),
-        Column("name", Text, nullable=False),
-        Column("strategy", Text, nullable=False),
-        Column("params", JSON, nullable=False),
-        Column("dataset_digest", String(128), nullable=False),
-        Column("count", Integer, nullable=False),
-        Column("members", LargeBinary, nullable=False),
-        Column("created_at", String(32), nullable=False),
-        Column("created_by", Text, nullable=False),
-        Column("deleted_at", String(32)),  # a tombstone: exports that name it can still be explained
-        Column("deleted_by", Text),
-    )
-    ledger = Table(
-        "ledger",
-        md,
-        Column("entry", Integer, primary_key=True, autoincrement=True),
-        Column("action", String(12), nullable=False),  # remove, keep, undo
-        Column("reason", Text, nullable=False),
-        Column("created_by", Text, nullable=False),
-        Column("created_at", String(32), nullable=False),
-        Column("count", Integer, nullable=False),
-        Column("records", LargeBinary, nullable=False),
-        Column("undoes", ForeignKey("ledger.entry")),
-        Column("token", String(64), unique=True),  # of the click, so that a double click is one entry
-    )
-    return SimpleNamespace(
-        metadata=md,
-        meta=meta,
-        samples=samples,
-        sample_records=sample_records,
-        verdicts=verdicts,
-        subsets=subsets,
-        ledger=ledger,
-    )
 
 
 def open_store(where: str | Path) -> Store:
@@ -259,28 +165,65 @@ def _plain(cause: str, name: str, verb: str) -> str:
 
 
 def _prepare(store: Store) -> None:
-    """Makes the tables when new and refuses a database that a newer version wrote."""
-    from sqlalchemy import insert, inspect, select, text
+    """Makes the tables when new, brings an older layout up to date, and refuses a database that a newer version wrote."""
+    from sqlalchemy import inspect
+
+    if _layout(store) is not None:
+        with reading(store) as connection:
+            found = inspect(connection)
+            whole = set(tables().metadata.tables) <= set(found.get_table_names())
+            version = _stored_version(connection)
+        if version > SCHEMA_VERSION:
+            raise WorkspaceError(
+                f"{store.name} was written by a newer version (its layout is {version}, this one knows {SCHEMA_VERSION}). "
+                "Update Quadrant, or open another workspace."
+            )
+        if version == SCHEMA_VERSION and whole:
+            return
+    with writing(store) as connection:
+        _bring_up_to_date(connection)
+
+
+def _layout(store: Store) -> int | None:
+    """The layout of the database; None when it is new."""
+    from sqlalchemy import inspect
+
+    with reading(store) as connection:
+        return _stored_version(connection) if inspect(connection).has_table("quadrant_meta") else None
+
+
+def _stored_version(connection: Connection) -> int | None:
+    from sqlalchemy import select
 
     t = tables()
-    with reading(store) as connection:
-        version = None
-        if inspect(connection).has_table("quadrant_meta"):
-            version = connection.execute(select(t.meta.c.value).where(t.meta.c.key == "schema")).scalar()
+    found = connection.execute(select(t.meta.c.value).where(t.meta.c.key == "schema")).scalar()
+    return None if found is None else int(found)
+
+
+def _bring_up_to_date(connection: Connection) -> None:
+    """Adds what the layout of now has and the database lacks, tables and columns, in the caller's one transaction.
+
+    Nothing is ever changed or taken away, so rows written before keep their content, and a new column has a default.
+    """
+    from sqlalchemy import insert, inspect, text, update
+    from sqlalchemy.schema import CreateColumn
+
+    t = tables()
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(7133201)"))  # two servers may start at once
+    t.metadata.create_all(connection)
+    found = inspect(connection)
+    for table in t.metadata.sorted_tables:
+        known = {column["name"] for column in found.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in known:
+                made = CreateColumn(column).compile(dialect=connection.dialect)
+                connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {made}"))
+    version = _stored_version(connection)
     if version is None:
-        with writing(store) as connection:
-            if store.engine.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(7133201)"))  # two servers may start at once
-            t.metadata.create_all(connection)
-            found = connection.execute(select(t.meta.c.value).where(t.meta.c.key == "schema")).scalar()
-            if found is None:
-                connection.execute(insert(t.meta).values(key="schema", value=str(SCHEMA_VERSION)))
-        return
-    if int(version) > SCHEMA_VERSION:
-        raise WorkspaceError(
-            f"{store.name} was written by a newer version (its layout is {version}, this one knows {SCHEMA_VERSION}). "
-            "Update Quadrant, or open another workspace."
-        )
+        connection.execute(insert(t.meta).values(key="schema", value=str(SCHEMA_VERSION)))
+    elif version < SCHEMA_VERSION:
+        connection.execute(update(t.meta).where(t.meta.c.key == "schema").values(value=str(SCHEMA_VERSION)))
 
 
 def now() -> str:

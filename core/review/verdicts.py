@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field, replace
 from math import isfinite
 
 from core.errors import InputError, MissingInput
+from core.review.rubric_store import rubric_kept
+from core.review.rubrics import refusal
 from core.review.schema import Store, as_moment, now, reading, tables, writing
 
 OUTCOMES = ("pass", "fail", "unsure")
@@ -22,6 +24,7 @@ QUESTIONS: Mapping[str, str] = {
 }
 """The four questions of the audit: the key is stored, the text is shown."""
 MAX_NOTE = 20_000
+MAX_CORRECTION = 200_000
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,16 @@ class Verdict:
     """Client ids of the verdicts this one replaces; two when it settles a conflict."""
     received_at: str = field(default="", compare=False)
     """This machine's clock, set by the store."""
+    rubric: str = ""
+    """Digest of the rubric it was given under; empty: the four questions of the audit, before rubrics were kept."""
+    answer_notes: Mapping[str, str] = field(default_factory=dict)
+    error_types: tuple[str, ...] = ()
+    severity: str = ""
+    high_stakes: bool = False
+    guideline: str = ""
+    """A reference in the reader's words or an address; shown literally, never opened."""
+    correction: str | None = None
+    """The response as it should be: a proposed edit of the record."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +83,7 @@ def save_verdicts(store: Store, verdicts: Sequence[Verdict]) -> list[str]:
     from sqlalchemy import select
 
     received = now()
-    rows = [_row(verdict, received) for verdict in verdicts]
+    rows = [_row(verdict, received, store) for verdict in verdicts]
     if not rows:
         return []
     t = tables()
@@ -109,9 +122,7 @@ def all_verdicts(store: Store, sample_id: str, reviewer: str | None = None) -> l
     if reviewer is not None:
         query = query.where(c.reviewer == reviewer)
     with reading(store) as connection:
-        return [
-            Verdict(**{**row, "supersedes": tuple(row["supersedes"])}) for row in connection.execute(query).mappings()
-        ]
+        return [_from_row(row) for row in connection.execute(query).mappings()]
 
 
 def reviewers(store: Store) -> list[str]:
@@ -170,8 +181,16 @@ def outcomes(standings: Iterable[Standing]) -> dict[str, str]:
     return result
 
 
+def _from_row(row: Mapping) -> Verdict:
+    return Verdict(**{**row, "supersedes": tuple(row["supersedes"]), "error_types": tuple(row["error_types"])})
+
+
 def _said(verdict: Verdict) -> tuple:
-    return verdict.outcome, tuple(sorted(verdict.answers.items())), verdict.note
+    answers, notes = (tuple(sorted(given.items())) for given in (verdict.answers, verdict.answer_notes))
+    return (
+        verdict.outcome, answers, notes, verdict.note, verdict.error_types, verdict.severity, verdict.high_stakes,
+        verdict.guideline, verdict.correction,
+    )  # fmt: skip
 
 
 def _insert_for(store: Store):
@@ -192,7 +211,7 @@ def _must_match(stored: Mapping, given: Mapping) -> None:
         )
 
 
-def _row(verdict: Verdict, received: str) -> dict:
+def _row(verdict: Verdict, received: str, store: Store) -> dict:
     """The verdict as a row, its rules checked."""
     who = f"The verdict {verdict.client_id!r}"
     for name, limit in (
@@ -209,20 +228,46 @@ def _row(verdict: Verdict, received: str) -> dict:
             raise InputError(f"{who} has a NUL character in its {name}. Remove it.")
     if verdict.outcome not in (*OUTCOMES, WITHDRAWN):
         raise InputError(f"{who} has the outcome {verdict.outcome!r}; it must be pass, fail, unsure or withdrawn.")
-    for question, answer in verdict.answers.items():
-        if not isinstance(question, str) or answer not in ANSWERS:
-            raise InputError(f"{who} answers {question!r} with {answer!r}; an answer is one of {', '.join(ANSWERS)}.")
-    if not isinstance(verdict.note, str) or len(verdict.note) > MAX_NOTE:
-        raise InputError(f"{who} has a note of over {MAX_NOTE:,} characters. Shorten it.")
-    if "\x00" in verdict.note:
-        raise InputError(f"{who} has a NUL character in its note. Remove it.")
+    if not verdict.rubric:
+        for question, answer in verdict.answers.items():
+            if not isinstance(question, str) or answer not in ANSWERS:
+                raise InputError(
+                    f"{who} answers {question!r} with {answer!r}; an answer is one of {', '.join(ANSWERS)}."
+                )
+    _texts(verdict, who)
+    if verdict.rubric:
+        why = refusal(rubric_kept(store, verdict.rubric), verdict)
+        if why:
+            raise InputError(f"{who} {why}. Nothing was saved.")
     seconds = verdict.seconds
     if seconds is not None and not (isinstance(seconds, int | float) and isfinite(seconds) and seconds >= 0):
         raise InputError(f"{who} took {seconds!r} seconds; a number of 0 or more is needed.")
     row = asdict(verdict)
     row["answers"] = dict(sorted(verdict.answers.items()))
+    row["answer_notes"] = {key: note for key, note in sorted(verdict.answer_notes.items()) if note}
+    row["error_types"] = sorted(set(verdict.error_types))
+    row["high_stakes"] = bool(verdict.high_stakes)
     row["seconds"] = None if seconds is None else round(float(seconds), 3)
     row["created_at"] = as_moment(verdict.created_at, "The time") if verdict.created_at else received
     row["supersedes"] = list(verdict.supersedes)
     row["received_at"] = received
     return row
+
+
+def _texts(verdict: Verdict, who: str) -> None:
+    """InputError when one of the texts that people typed cannot be kept."""
+    given = {
+        "note": (verdict.note, MAX_NOTE),
+        "guideline": (verdict.guideline, MAX_NOTE),
+        "severity": (verdict.severity, 40),
+    }
+    given |= {f"note on {key}": (note, MAX_NOTE) for key, note in verdict.answer_notes.items()}
+    if verdict.correction is not None:
+        given["correction"] = (verdict.correction, MAX_CORRECTION)
+    for name, (text, limit) in given.items():
+        if not isinstance(text, str) or len(text) > limit:
+            raise InputError(f"{who} has a {name} of over {limit:,} characters. Shorten it.")
+        if "\x00" in text:
+            raise InputError(f"{who} has a NUL character in its {name}. Remove it.")
+    if verdict.correction is not None and not verdict.correction.strip():
+        raise InputError(f"{who} has an empty correction. Write the response as it should be, or leave it out.")

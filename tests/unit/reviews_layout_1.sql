@@ -1,0 +1,98 @@
+BEGIN TRANSACTION;
+CREATE TABLE ledger (
+	entry INTEGER NOT NULL, 
+	action VARCHAR(12) NOT NULL, 
+	reason TEXT NOT NULL, 
+	created_by TEXT NOT NULL, 
+	created_at VARCHAR(32) NOT NULL, 
+	count INTEGER NOT NULL, 
+	records BLOB NOT NULL, 
+	undoes INTEGER, 
+	token VARCHAR(64), 
+	PRIMARY KEY (entry), 
+	FOREIGN KEY(undoes) REFERENCES ledger (entry), 
+	UNIQUE (token)
+);
+INSERT INTO "ledger" VALUES(1,'remove','no','Ada','2026-11-21T05:05:27.993Z',1,X'789C33304001C6BA860020260362',NULL,NULL);
+CREATE TABLE quadrant_meta (
+	"key" VARCHAR(40) NOT NULL, 
+	value TEXT NOT NULL, 
+	PRIMARY KEY ("key")
+);
+INSERT INTO "quadrant_meta" VALUES('schema','1');
+CREATE TABLE sample_records (
+	sample_id VARCHAR(64) NOT NULL, 
+	position INTEGER NOT NULL, 
+	record_id VARCHAR(64) NOT NULL, 
+	record_digest VARCHAR(64) NOT NULL, 
+	stratum TEXT, 
+	probability FLOAT NOT NULL, 
+	PRIMARY KEY (sample_id, position), 
+	FOREIGN KEY(sample_id) REFERENCES samples (id)
+);
+INSERT INTO "sample_records" VALUES('a8c5fd5331164e9792f57142f4046cc9',0,'0000000000000007-1','0000000000000007',NULL,0.5);
+INSERT INTO "sample_records" VALUES('a8c5fd5331164e9792f57142f4046cc9',1,'000000000000000c-1','000000000000000c',NULL,0.5);
+INSERT INTO "sample_records" VALUES('a8c5fd5331164e9792f57142f4046cc9',2,'000000000000000f-1','000000000000000f',NULL,0.5);
+INSERT INTO "sample_records" VALUES('a8c5fd5331164e9792f57142f4046cc9',3,'0000000000000010-1','0000000000000010',NULL,0.5);
+INSERT INTO "sample_records" VALUES('a8c5fd5331164e9792f57142f4046cc9',4,'000000000000000e-1','000000000000000e',NULL,0.5);
+INSERT INTO "sample_records" VALUES('a8c5fd5331164e9792f57142f4046cc9',5,'0000000000000006-1','0000000000000006',NULL,0.5);
+INSERT INTO "sample_records" VALUES('a8c5fd5331164e9792f57142f4046cc9',6,'000000000000000a-1','000000000000000a',NULL,0.5);
+INSERT INTO "sample_records" VALUES('a8c5fd5331164e9792f57142f4046cc9',7,'0000000000000001-1','0000000000000001',NULL,0.5);
+INSERT INTO "sample_records" VALUES('a8c5fd5331164e9792f57142f4046cc9',8,'0000000000000004-1','0000000000000004',NULL,0.5);
+INSERT INTO "sample_records" VALUES('a8c5fd5331164e9792f57142f4046cc9',9,'0000000000000008-1','0000000000000008',NULL,0.5);
+CREATE TABLE samples (
+	id VARCHAR(64) NOT NULL, 
+	name TEXT NOT NULL, 
+	role VARCHAR(20) NOT NULL, 
+	method VARCHAR(20) NOT NULL, 
+	seed INTEGER, 
+	size INTEGER NOT NULL, 
+	population INTEGER NOT NULL, 
+	dataset_digest VARCHAR(128) NOT NULL, 
+	strata JSON NOT NULL, 
+	recipe JSON NOT NULL, 
+	created_at VARCHAR(32) NOT NULL, 
+	created_by TEXT NOT NULL, 
+	PRIMARY KEY (id)
+);
+INSERT INTO "samples" VALUES('a8c5fd5331164e9792f57142f4046cc9','Audit','training','random',7,10,20,'d1','[]','{"generator": "numpy.random.Generator(PCG64(seed)).choice(n, size, replace=False, shuffle=True) over the ids sorted as text", "asked": 10}','2026-11-21T05:05:27.921Z','Ada');
+CREATE TABLE subsets (
+	id VARCHAR(64) NOT NULL, 
+	name TEXT NOT NULL, 
+	strategy TEXT NOT NULL, 
+	params JSON NOT NULL, 
+	dataset_digest VARCHAR(128) NOT NULL, 
+	count INTEGER NOT NULL, 
+	members BLOB NOT NULL, 
+	created_at VARCHAR(32) NOT NULL, 
+	created_by TEXT NOT NULL, 
+	deleted_at VARCHAR(32), 
+	deleted_by TEXT, 
+	PRIMARY KEY (id)
+);
+INSERT INTO "subsets" VALUES('0292c6d057a540b2afd080af96c1e1c8','top','diq','{"a": 1}','d1',3,X'789C33304005BA865C682286984246BA860022AC0A32','2026-11-21T05:05:28.012Z','Ada',NULL,NULL);
+CREATE TABLE verdicts (
+	client_id VARCHAR(64) NOT NULL, 
+	sample_id VARCHAR(64) NOT NULL, 
+	record_id VARCHAR(64) NOT NULL, 
+	record_digest VARCHAR(64) NOT NULL, 
+	reviewer TEXT NOT NULL, 
+	outcome VARCHAR(12) NOT NULL, 
+	answers JSON NOT NULL, 
+	note TEXT NOT NULL, 
+	seconds FLOAT, 
+	created_at VARCHAR(32) NOT NULL, 
+	received_at VARCHAR(32) NOT NULL, 
+	supersedes JSON NOT NULL, 
+	PRIMARY KEY (client_id), 
+	FOREIGN KEY(sample_id) REFERENCES samples (id)
+);
+INSERT INTO "verdicts" VALUES('c0','a8c5fd5331164e9792f57142f4046cc9','0000000000000007-1','0000000000000007','Ada','pass','{"correct": "yes"}','',2.5,'2026-11-21T05:05:27.950Z','2026-11-21T05:05:27.950Z','[]');
+INSERT INTO "verdicts" VALUES('c1','a8c5fd5331164e9792f57142f4046cc9','000000000000000c-1','000000000000000c','Ada','fail','{"correct": "no", "reasoning": "na"}','dose é',NULL,'2026-11-21T05:05:27.950Z','2026-11-21T05:05:27.950Z','[]');
+INSERT INTO "verdicts" VALUES('c2','a8c5fd5331164e9792f57142f4046cc9','000000000000000f-1','000000000000000f','Ada','unsure','{}','',NULL,'2026-11-21T05:05:27.950Z','2026-11-21T05:05:27.950Z','[]');
+INSERT INTO "verdicts" VALUES('c1b','a8c5fd5331164e9792f57142f4046cc9','000000000000000c-1','000000000000000c','Ada','pass','{}','',NULL,'2026-11-21T05:05:27.976Z','2026-11-21T05:05:27.976Z','["c1"]');
+INSERT INTO "verdicts" VALUES('c2b','a8c5fd5331164e9792f57142f4046cc9','000000000000000f-1','000000000000000f','Ada','withdrawn','{}','',NULL,'2026-11-21T05:05:27.976Z','2026-11-21T05:05:27.976Z','["c2"]');
+INSERT INTO "verdicts" VALUES('b0','a8c5fd5331164e9792f57142f4046cc9','0000000000000007-1','0000000000000007','Bo','fail','{}','',NULL,'2026-11-21T05:05:27.976Z','2026-11-21T05:05:27.976Z','[]');
+CREATE UNIQUE INDEX sample_records_by_record ON sample_records (sample_id, record_id);
+CREATE INDEX verdicts_by_sample ON verdicts (sample_id, record_id);
+COMMIT;
