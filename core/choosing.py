@@ -11,6 +11,7 @@ from core.decisions import kept_ids
 from core.errors import MissingInput
 from core.frame import column, difficulty_sources
 from core.influence.selection import STRATEGIES, Frame, Selection, heavy, parse_budget, select
+from core.picks import Reach, coverage_by_chance, describe, reach
 from core.steps import current
 from core.workspace import Dataset, Output, Result, Workspace, digest_of
 
@@ -132,6 +133,44 @@ def pick(
         found = select(strategy, frame, budget, seed, **params)
     source = difficulty or next((name for name, _ in difficulty_sources(workspace, data)), None)
     return replace(found, params={**found.params, "difficulty": source})
+
+
+def production_reach(workspace: Workspace, frame: Frame) -> Reach | None:
+    """Which records of the frame reach which production texts; None without embedded production."""
+    embed = current(workspace, "embed:production")
+    if embed is None or frame.embeddings is None:
+        return None
+    vectors = embed.array()
+    if vectors.shape[1] != frame.embeddings.shape[1]:
+        return None
+    return reach(frame.embeddings, vectors, embed.table(["text_key"]).column(0).to_pylist())
+
+
+def described(workspace: Workspace, frame: Frame, found: Selection) -> list[str]:
+    """What the pick looks like, a sentence each: its categories and coverage against production and chance."""
+    reached = production_reach(workspace, frame)
+    told = describe(
+        found,
+        [c or "" for c in frame.category or [""] * len(frame.ids)],
+        frame.embeddings,
+        frame.production_shares,
+        reached,
+    )
+    lines = []
+    if told["kl"] is not None:
+        lines.append(
+            f"Category mix: {told['categories']} categories, KL {told['kl']:.3f} nats from production, "
+            f"{told['off_production']:.0%} of it off."
+        )
+    if reached is not None:
+        expected, low, high = coverage_by_chance(reached, len(found.rows))
+        lines.append(
+            f"Covers {told['coverage']:.1%} of production; random picks of this size {expected:.1%} "
+            f"({low:.1%} to {high:.1%} in 95 of 100)."
+        )
+    if told["vendi"] is not None:
+        lines.append(f"Diversity: as many as {told['vendi']:.1f} wholly different records (Vendi score).")
+    return lines
 
 
 def _stored(

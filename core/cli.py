@@ -176,27 +176,58 @@ def select(
     name: Annotated[str | None, typer.Option(help="Keep it under this name for export.")] = None,
     seed: int = 0,
     difficulty: Annotated[str | None, typer.Option(help="difficulty, ifd_ppl, ifd_loss, nll or perplexity.")] = None,
-    difficulty_cut: Annotated[str, typer.Option(help="median, p75 or a number (diq).")] = "median",
-    influence_cut: Annotated[str, typer.Option(help="median, p75 or a number (diq).")] = "median",
+    difficulty_cut: Annotated[str, typer.Option(help="median, p75 or a number (the kinds of diq).")] = "median",
+    influence_cut: Annotated[str, typer.Option(help="median, p75 or a number (the kinds of diq).")] = "median",
+    cap: Annotated[
+        str | None, typer.Option(help="Most of one cluster: 10% of the budget, or a number (diq caps).")
+    ] = None,
+    quotas: Annotated[
+        str | None, typer.Option(help="production, equal, or a JSON file {category: share} (diq quotas).")
+    ] = None,
+    like: Annotated[
+        str | None, typer.Option(help="The strategy whose lengths are matched (length-matched random).")
+    ] = None,
+    job: JobId = None,
     json_: Json = False,
 ) -> None:
-    """Pick a budget of records by a strategy, and keep the pick as a named subset."""
-    from core.choosing import pick
+    """Pick a budget of records by a strategy, and keep the pick as a named subset.
+
+    Strategies: diq, diq caps, diq quotas, influence, difficulty, easy, random, length-matched random, longest, similarity, rds, holes,
+    k-centre, facility location.
+    """
+    from core.choosing import described, pick, selection_frame
     from core.decisions import open_reviews
+    from core.influence.selection import STRATEGIES
     from core.review.subsets import add_subset
 
     space = open_workspace(workspace, create=False)
-    cuts = {"difficulty_cut": number_or_word(difficulty_cut), "influence_cut": number_or_word(influence_cut)}
-    found = pick(space, strategy, budget, seed, difficulty, **(cuts if strategy == "diq" else {}))
+    own = {
+        "cap": cap,
+        "quotas": read_json(Path(quotas)) if quotas not in (None, "production", "equal") else quotas,
+        "like": like,
+    }
+    params = {name: value for name, value in own.items() if value is not None}
+    if strategy in STRATEGIES and "difficulty_cut" in STRATEGIES[strategy].params:
+        params |= {"difficulty_cut": number_or_word(difficulty_cut), "influence_cut": number_or_word(influence_cut)}
+    reporter = Reporter(space, job, f"Pick by {strategy}", None)
+    reporter.add([("select", f"Pick {budget} by {strategy}")])
+    reporter.set(0, state="running")
+    frame = selection_frame(space, space.need(), difficulty)
+    found = pick(space, strategy, budget, seed, difficulty, frame, **params)
+    reporter.set(0, state="done", done=1, total=1)
+    reporter.state("done")
     if name:
         digest = space.need().digest
         add_subset(
             open_reviews(space), name, found.record_ids,
             by="command line", strategy=strategy, dataset_digest=digest, params=found.params,
         )  # fmt: skip
-    facts = {"strategy": strategy, "params": found.params, "notes": found.notes, "record_ids": found.record_ids}
+    told = described(space, frame, found)
+    facts = {
+        "strategy": strategy, "params": found.params, "notes": found.notes, "described": told, "record_ids": found.record_ids,
+    }  # fmt: skip
     kept = f", kept as {name!r}" if name else ""
-    lines = [f"{len(found.record_ids):,} records by {strategy}{kept}", *[n for n in found.notes if n]]
+    lines = [f"{len(found.record_ids):,} records by {strategy}{kept}", *[n for n in found.notes if n], *told]
     say(json_, facts, "\n".join(lines))
 
 

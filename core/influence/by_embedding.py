@@ -21,15 +21,17 @@ def similarity(frame: Frame, size: int, params: dict[str, Any]) -> tuple[np.ndar
     ]
 
 
-def _in_turn(frame: Frame, targets: np.ndarray, size: int) -> np.ndarray:
+def _in_turn(frame: Frame, targets: np.ndarray, size: int, seed: int) -> np.ndarray:
+    """The turns are shuffled: a budget below the number of targets would otherwise serve the first of their file alone."""
     rows = np.flatnonzero(frame.valid)
     goals = np.asarray(targets, np.float32)
-    return rows[in_turn(np.asarray(frame.embeddings)[rows], goals[goals.any(1)], size, frame.rank[rows])]
+    goals = np.random.default_rng(seed).permutation(goals[goals.any(1)])
+    return rows[in_turn(np.asarray(frame.embeddings)[rows], goals, size, frame.rank[rows])]
 
 
 def rds(frame: Frame, size: int, params: dict[str, Any]) -> tuple[np.ndarray, list[str]]:
-    return _in_turn(frame, frame.validation_embeddings, size), [
-        "Each validation record in turn takes its most similar record (the round of RDS+; here over the workspace's embeddings, "
+    return _in_turn(frame, frame.validation_embeddings, size, params["seed"]), [
+        "Each validation record in turn, in an order by chance, takes its most similar record (the round of RDS+; here over the workspace's embeddings, "
         "not a language model's hidden states)."
     ]
 
@@ -37,8 +39,9 @@ def rds(frame: Frame, size: int, params: dict[str, Any]) -> tuple[np.ndarray, li
 def holes(frame: Frame, size: int, params: dict[str, Any]) -> tuple[np.ndarray, list[str]]:
     if not len(frame.uncovered_embeddings):
         raise InputError("All of production is covered, so there is no hole to feed. Choose another strategy.")
-    return _in_turn(frame, frame.uncovered_embeddings, size), [
-        f"Each of the {len(frame.uncovered_embeddings):,} uncovered production records in turn takes its most similar record. "
+    return _in_turn(frame, frame.uncovered_embeddings, size, params["seed"]), [
+        f"Each of the {len(frame.uncovered_embeddings):,} uncovered production records in turn, in an order by chance, takes its most "
+        "similar record. "
         "Nothing here fills a hole that training has no record for: see the holes of the Coverage page."
     ]
 
