@@ -48,12 +48,11 @@ class Server:
         options = [part for one in settings for part in ("-c", one)]
         deadline = time.monotonic() + 60
         while True:
-            log = open(self.folder / "log.txt", "ab")
-            self.process = subprocess.Popen(
-                [str(self.bin / "postgres"), "-D", str(self.folder / "data"), *options],
-                stdout=log, stderr=log, cwd=self.folder, **self._as(),
-            )  # fmt: skip
-            log.close()
+            with open(self.folder / "log.txt", "ab") as log:
+                self.process = subprocess.Popen(
+                    [str(self.bin / "postgres"), "-D", str(self.folder / "data"), *options],
+                    stdout=log, stderr=log, cwd=self.folder, **self._as(),
+                )  # fmt: skip
             while self.process.poll() is None:
                 if self._answers():
                     return

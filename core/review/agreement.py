@@ -43,7 +43,13 @@ class Agreement:
     linear: Kappa | None
     quadratic: Kappa | None
     ac1: float | None
+    ac1_error: float | None
+    """Standard error of AC1; None where it is undefined."""
     alpha: float | None
+    pabak: float | None
+    """Agreement beyond chance if every class were as likely: (K raw - 1) / (K - 1) (Byrt 1993; Brennan & Prediger 1981)."""
+    specific: Sequence[tuple[Hashable, float | None]]
+    """(class, of the ratings that gave it the share that the other rater gave too), for each class."""
     prevalence: float | None
     """Of two classes: |a - d| / n. High: kappa is low for the prevalence alone; read AC1 beside it (Byrt 1993)."""
     bias: float | None
@@ -122,7 +128,7 @@ def ac1(ratings: Ratings, classes: Sequence | None = None) -> float | None:
 
     Chance agreement: sum pi_q (1 - pi_q) / (Q - 1), pi_q the mean share of class q over the records that anyone rated.
     """
-    by_record, found = _by_record(ratings, classes)
+    by_record, found = counts_by_record(ratings, classes)
     rated = by_record.sum(1)
     twice = rated >= 2
     if len(found) < 2 or not twice.any():
@@ -148,11 +154,65 @@ def ac1_of_table(counts: np.ndarray | Sequence[Sequence[int]]) -> float | None:
     return (float(np.trace(p)) - expected) / (1 - expected)
 
 
+def ac1_error(ratings: Ratings, classes: Sequence | None = None) -> float | None:
+    """The standard error of Gwet's AC1, any number of raters, missing ratings too; None where AC1 is undefined or n < 2.
+
+    Linearised (Gwet 2014): with g_i = (n/n') (a_i - e [rated twice]) / (1 - e), a_i the agreement on record i, n' the records rated
+    twice, e chance agreement and e_i = sum_q (1 - pi_q) r_iq / r_i / (Q - 1), var = sum (g_i - 2 (1 - g) (e_i - e) / (1 - e) - g)^2 /
+    (n (n - 1)).
+    """
+    value = ac1(ratings, classes)
+    if value is None:
+        return None
+    by_record, found = counts_by_record(ratings, classes)
+    by_record = by_record[by_record.sum(1) > 0]
+    rated = by_record.sum(1)
+    twice = rated >= 2
+    n = len(by_record)
+    if n < 2:
+        return None
+    shares = by_record / rated[:, None]
+    pi = shares.mean(0)
+    expected = float((pi * (1 - pi)).sum() / (len(found) - 1))
+    agree = np.zeros(n)
+    agree[twice] = (by_record * (by_record - 1)).sum(1)[twice] / (rated * (rated - 1))[twice]
+    one = n / twice.sum() * (agree - expected * twice) / (1 - expected)
+    chance = shares @ (1 - pi) / (len(found) - 1)
+    one = one - 2 * (1 - value) * (chance - expected) / (1 - expected)
+    return float((((one - value) ** 2).sum() / (n * (n - 1))) ** 0.5)
+
+
+def ac1_error_of_table(counts: np.ndarray | Sequence[Sequence[int]]) -> float | None:
+    """The standard error of AC1 of two raters from their (K, K) table; as `ac1_error`, each cell a kind of record."""
+    table = _square(counts)
+    value, n, k = ac1_of_table(table), int(table.sum()), len(table)
+    if value is None or n < 2:
+        return None
+    pi = (table.sum(0) + table.sum(1)) / (2 * n)
+    expected = float((pi * (1 - pi)).sum() / (k - 1))
+    one = (np.eye(k) - expected) / (1 - expected)
+    chance = np.add.outer(1 - pi, 1 - pi) / (2 * (k - 1))
+    one = one - 2 * (1 - value) * (chance - expected) / (1 - expected)
+    return float(((table * (one - value) ** 2).sum() / (n * (n - 1))) ** 0.5)
+
+
+def pabak(counts: np.ndarray | Sequence[Sequence[int]]) -> float | None:
+    """Prevalence- and bias-adjusted kappa of a (K, K) table, (K raw - 1) / (K - 1); None with one class or no record."""
+    raw, k = raw_agreement(counts), len(counts)
+    return None if raw is None or k < 2 else (k * raw - 1) / (k - 1)
+
+
+def _specific(counts: np.ndarray, i: int) -> float | None:
+    """2 n_ii / (n_i. + n_.i): how often the one agrees when the other gives the class (Cicchetti & Feinstein 1990)."""
+    given = counts[i].sum() + counts[:, i].sum()
+    return float(2 * counts[i, i] / given) if given else None
+
+
 def fleiss_kappa(ratings: Ratings) -> float | None:
     """Fleiss' kappa for two or more raters. With missing ratings it is the generalisation of Gwet (2014): observed agreement over
     records rated twice or more, class shares over all rated ones.
     """
-    by_record, found = _by_record(ratings, None)
+    by_record, found = counts_by_record(ratings, None)
     rated = by_record.sum(1)
     twice = rated >= 2
     if len(found) < 2 or not twice.any():
@@ -170,18 +230,20 @@ def krippendorff_alpha(ratings: Ratings, level: str = "nominal", classes: Sequen
     """
     if level not in LEVELS:
         raise InputError(f"The level {level!r} is not known; choose nominal, ordinal, interval or ratio.")
-    by_record, found = _by_record(ratings, classes)
+    by_record, found = counts_by_record(ratings, classes)
     by_record = by_record[by_record.sum(1) >= 2].astype(float)
     if not len(by_record):
         return None
     rated = by_record.sum(1, keepdims=True)
     # Coincidences: each record counts n_c n_k pairs (n_c (n_c - 1) within a class) over its number of ratings less one.
     shares = by_record / (rated - 1)
-    coincidence = by_record.T @ shares - np.diag(shares.sum(0))
+    return _alpha(by_record.T @ shares - np.diag(shares.sum(0)), level, found)
+
+
+def _alpha(coincidence: np.ndarray, level: str, classes: Sequence) -> float | None:
     margins = coincidence.sum(1)
-    total = margins.sum()
-    distance = _distance(level, margins, found)
-    expected = float((np.outer(margins, margins) * distance).sum() / (total - 1))
+    distance = disagreement(level, margins, classes)
+    expected = float((np.outer(margins, margins) * distance).sum() / (margins.sum() - 1))
     if expected <= 1e-12:
         return None
     return 1 - float((coincidence * distance).sum()) / expected
@@ -190,8 +252,7 @@ def krippendorff_alpha(ratings: Ratings, level: str = "nominal", classes: Sequen
 def alpha_of_table(counts: np.ndarray | Sequence[Sequence[int]], level: str = "nominal") -> float | None:
     """Krippendorff's alpha of two raters from their (K, K) table, classes 0, 1, …"""
     n = _square(counts)
-    cells = [(i, j) for i in range(len(n)) for j in range(len(n)) for _ in range(int(n[i, j]))]
-    return krippendorff_alpha([[i for i, _ in cells], [j for _, j in cells]], level, list(range(len(n))))
+    return _alpha((n + n.T).astype(float), level, list(range(len(n)))) if n.sum() else None
 
 
 def agreement(
@@ -210,7 +271,10 @@ def agreement(
         linear=cohen_kappa(counts, "linear"),
         quadratic=cohen_kappa(counts, "quadratic"),
         ac1=ac1_of_table(counts),
+        ac1_error=ac1_error_of_table(counts),
         alpha=alpha_of_table(counts),
+        pabak=pabak(counts),
+        specific=[(named[i], _specific(counts, i)) for i in range(len(named))],
         prevalence=abs(int(counts[0, 0]) - int(counts[1, 1])) / total if two else None,
         bias=abs(int(counts[0, 1]) - int(counts[1, 0])) / total if two else None,
     )
@@ -218,7 +282,7 @@ def agreement(
 
 def contested(ratings: Ratings, ids: Sequence[str], top: int = 20) -> list[tuple[str, float]]:
     """(record id, share of its rater pairs that disagree), the most contested first; records rated once are left out."""
-    by_record, _ = _by_record(ratings, None)
+    by_record, _ = counts_by_record(ratings, None)
     rated = by_record.sum(1)
     pairs = rated * (rated - 1)
     agree = (by_record * (by_record - 1)).sum(1)
@@ -226,7 +290,7 @@ def contested(ratings: Ratings, ids: Sequence[str], top: int = 20) -> list[tuple
     return sorted(scored, key=lambda pair: (-pair[1], pair[0]))[:top]
 
 
-def _by_record(ratings: Ratings, classes: Sequence | None) -> tuple[np.ndarray, list]:
+def counts_by_record(ratings: Ratings, classes: Sequence | None) -> tuple[np.ndarray, list]:
     """((records, K) counts of each class, the classes)."""
     if len({len(row) for row in ratings}) > 1:
         raise InputError("The raters have different numbers of ratings; give None where a record was not rated.")
@@ -248,7 +312,7 @@ def _pairwise(by_record: np.ndarray) -> float:
     return float(((by_record * (by_record - 1)).sum(1) / (rated * (rated - 1))).mean())
 
 
-def _distance(level: str, margins: np.ndarray, classes: Sequence) -> np.ndarray:
+def disagreement(level: str, margins: np.ndarray, classes: Sequence) -> np.ndarray:
     """Squared difference of each two classes, (K, K)."""
     k = len(classes)
     if level == "nominal":

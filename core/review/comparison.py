@@ -7,14 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from core.errors import InputError
+from core.review import bootstrap
 from core.review.agreement import (
     Agreement,
     ac1,
+    ac1_error,
     agreement,
     contested,
     fleiss_kappa,
     krippendorff_alpha,
 )
+from core.review.intervals import Interval
 
 TARGET_RAW, TARGET_KAPPA = 0.90, 0.80
 TARGET_SOURCE = (
@@ -39,6 +42,8 @@ class Comparison:
     raw: float | None
     """Mean over records of the share of rater pairs that agree."""
     ac1: float | None
+    ac1_error: float | None
+    """Its standard error (Gwet)."""
     alpha: float | None
     ordinal: float | None
     interval: float | None
@@ -48,6 +53,9 @@ class Comparison:
     """The most frequent class and its share of all ratings of these records."""
     pairs: Mapping[tuple[int, int], Agreement]
     """Both raters' statistics for each two of them."""
+    intervals: Mapping[str, Interval | None]
+    """Of raw, ac1, fleiss, nominal, ordinal, interval: by resampling whole records; None marks what is undefined."""
+    resamples: int
     contested: Sequence[tuple[str, float]]
     """(record id, share of its rater pairs that disagree), the most contested first."""
 
@@ -83,6 +91,9 @@ def compare(
     apart = contested(kept, [ids[n] for n in twice], len(twice)) if twice else []
     pairs = {(i, j): agreement(kept[i], kept[j], classes) for i in range(len(kept)) for j in range(i + 1, len(kept))}
     scaled = numeric and len(set(numbers.values())) == len(classes) > 2
+    # AC1 and Fleiss' kappa take the shares of the classes from records that one rater alone rated, too.
+    seen = [[value if value in counts else None for value in row] for row in ratings]
+    intervals, resamples = bootstrap.of_all(seen, classes, scaled) if twice else ({}, 0)
     return Comparison(
         names=list(names),
         classes=classes,
@@ -90,13 +101,16 @@ def compare(
         records=len(twice),
         unanimous=len(twice) - len(apart),
         raw=1 - sum(share for _, share in apart) / len(twice) if twice else None,
-        ac1=ac1(kept, classes) if twice else None,
+        ac1=ac1(seen, classes) if twice else None,
+        ac1_error=ac1_error(seen, classes) if twice else None,
         alpha=krippendorff_alpha(kept, "nominal", classes) if twice else None,
         ordinal=krippendorff_alpha(kept, "ordinal", classes) if scaled else None,
         interval=krippendorff_alpha(kept, "interval", classes) if scaled else None,
-        fleiss=fleiss_kappa(kept) if twice else None,
+        fleiss=fleiss_kappa(seen) if twice else None,
         prevalent=(top[0], top[1] / counts.total()) if top else None,
         pairs=pairs,
+        intervals=intervals,
+        resamples=resamples,
         contested=apart[:most],
     )
 

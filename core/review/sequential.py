@@ -1,7 +1,12 @@
-"""Wald's sequential test: read one record after another and stop as soon as the set is clearly good or clearly bad."""
+"""Wald's sequential test: read one record after another and stop as soon as the set is clearly good or clearly bad.
+
+The test walks over the records in the order in which they were drawn. A verdict that comes out of order waits until everything before
+it is settled: otherwise the easy records would be counted first, and the order would no longer be chance.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log
 
@@ -25,6 +30,41 @@ class Sprt:
         return "reject" if failed >= self.slope * judged + self.reject else "continue"
 
 
+@dataclass(frozen=True)
+class Fate:
+    """What becomes of a sequential test at one true rate: probabilities, and the mean number of records read."""
+
+    accepted: float
+    rejected: float
+    open: float
+    """The probability that the most records are read and neither boundary is reached."""
+    average: float
+
+
+@dataclass(frozen=True)
+class Walk:
+    """The path of one sample over the plane of a sequential test."""
+
+    steps: Sequence[int]
+    """Issues found after 1, 2, … records in their drawn order, up to the first that is not settled."""
+    decision: str
+    """accept, reject, or continue."""
+    stopped: int | None
+    """After how many records a boundary was first reached; what came later does not count for the decision."""
+    unsettled: str | None
+    """The record at which the walk waits: unread, unsure or disputed; None when it is through."""
+    waiting: int
+    """Verdicts on records behind that one, which do not count yet."""
+
+    @property
+    def judged(self) -> int:
+        return len(self.steps)
+
+    @property
+    def failed(self) -> int:
+        return self.steps[-1] if self.steps else 0
+
+
 def sprt(good: float, bad: float, alpha: float = 0.05, beta: float = 0.10) -> Sprt:
     """The test of rate `good` against `bad` (Wald 1947): alpha = P(reject | good), beta = P(accept | bad), both nominal."""
     if not 0 < good < bad < 1:
@@ -41,13 +81,28 @@ def sprt(good: float, bad: float, alpha: float = 0.05, beta: float = 0.10) -> Sp
     )
 
 
-def operating(plan: Sprt, rate: float, longest: int = 2000) -> tuple[float, float]:
-    """(probability to accept, average records read) at a true rate, exact, by following every path up to `longest` records.
+def walk(plan: Sprt, order: Sequence[str], outcomes: Mapping[str, str]) -> Walk:
+    """The walk of a sample: `order` are its record ids as drawn, `outcomes` record_id -> pass, fail, unsure or disputed."""
+    steps: list[int] = []
+    failed, decision, stopped, unsettled = 0, "continue", None, None
+    for record_id in order:
+        said = outcomes.get(record_id)
+        if said not in ("pass", "fail"):
+            unsettled = record_id
+            break
+        failed += said == "fail"
+        steps.append(failed)
+        if stopped is None:
+            decision = plan.say(failed, len(steps))
+            stopped = len(steps) if decision != "continue" else None
+    later = sum(outcomes.get(one) in ("pass", "fail") for one in order[len(steps) + 1 :])
+    return Walk(steps, decision, stopped, unsettled, later)
 
-    Read it as the probability to accept *among finished* tests only when `longest` is reached by none, as it is by default.
-    """
+
+def fate(plan: Sprt, rate: float, longest: int = 2000) -> Fate:
+    """The exact probabilities of each end at a true rate, by following every path up to `longest` records."""
     alive = {0: 1.0}
-    accepted = average = 0.0
+    accepted = rejected = average = 0.0
     for n in range(1, longest + 1):
         low, high = floor(plan.slope * n + plan.accept), ceil(plan.slope * n + plan.reject)
         step: dict[int, float] = {}
@@ -60,9 +115,20 @@ def operating(plan: Sprt, rate: float, longest: int = 2000) -> tuple[float, floa
                 accepted += chance
                 average += n * chance
             elif failed >= high:
+                rejected += chance
                 average += n * chance
             else:
                 alive[failed] = chance
         if sum(alive.values()) < 1e-12:
             break
-    return accepted, average + sum(alive.values()) * longest
+    still = sum(alive.values())
+    return Fate(accepted, rejected, still, average + still * longest)
+
+
+def operating(plan: Sprt, rate: float, longest: int = 2000) -> tuple[float, float]:
+    """(probability to accept, average records read) at a true rate, exact; see `fate`.
+
+    Read it as the probability to accept *among finished* tests only when `longest` is reached by none, as it is by default.
+    """
+    found = fate(plan, rate, longest)
+    return found.accepted, found.average

@@ -9,6 +9,7 @@ import pytest
 
 from core.errors import InputError
 from core.review import agreement as g
+from core.review import bootstrap as b
 from core.review.sequential import operating, sprt
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -146,3 +147,66 @@ def test_pubmedqa():
     assert (found.kappa.value, found.raw, found.alpha) == (near(0.4567), near(0.701), near(0.4555))
     assert g.agreement(required, final).kappa.value == near(0.6016)
     assert g.agreement(free, final).kappa.value == near(0.8525)
+
+
+def test_the_standard_error_of_ac1():
+    """irrCAC: .04321747 of the table, which divides by n (raw ratings: n - 1); its example of four raters: .14295."""
+    assert g.ac1_error_of_table(IRRCAC) * (99 / 100) ** 0.5 == near(0.04321747)
+    cells = [(i, j) for i in range(3) for j in range(3) for _ in range(IRRCAC[i][j])]
+    raw = [[i for i, _ in cells], [j for _, j in cells]]
+    assert g.ac1_error(raw) == pytest.approx(g.ac1_error_of_table(IRRCAC))
+    ratings = [[None if c == "." else int(c) for c in row] for row in KRIPPENDORFF]
+    assert g.ac1_error(ratings) == near(0.14295)
+    assert g.ac1_error([["a", "a"], ["a", "a"]]) is None and g.ac1_error_of_table([[3]]) is None
+
+
+def test_prevalence_bias_and_the_agreement_of_each_class():
+    """Gwet's paradox: raw .944, so PABAK 2 * .944 - 1; the rare class is never agreed on."""
+    first = ["+"] * 118 + ["+"] * 5 + ["-"] * 2
+    second = ["+"] * 118 + ["-"] * 5 + ["+"] * 2
+    found = g.agreement(first, second)
+    assert found.pabak == near(0.888) and found.prevalence == near(0.944) and found.bias == near(0.024)
+    assert dict(found.specific) == {"+": pytest.approx(236 / 243), "-": 0.0}
+    assert g.pabak(IRRCAC) == near(0.835), "with three classes it is Brennan and Prediger's, .835 in irrCAC's vignette"
+    assert g.pabak([[5]]) is None
+
+
+def test_the_bootstrap_agrees_with_the_published_errors_and_with_itself():
+    """Half the width of the percentile interval is about 1.96 standard errors where those are known."""
+    table = [[20, 5], [10, 15]]
+    found = b.of_pair(table)
+    assert found["plain"].low == pytest.approx(0.151092, abs=0.03)
+    assert found["plain"].high == pytest.approx(0.648908, abs=0.03)
+    irr = b.of_pair(IRRCAC)
+    assert (irr["plain"].high - irr["plain"].low) / 3.92 == pytest.approx(0.05891072, rel=0.1)
+    assert (irr["ac1"].high - irr["ac1"].low) / 3.92 == pytest.approx(0.04321747, rel=0.1)
+    assert (irr["raw"].high - irr["raw"].low) / 3.92 == pytest.approx(0.03128898, rel=0.1)
+    cells = [(i, j) for i in range(3) for j in range(3) for _ in range(IRRCAC[i][j])]
+    both, resamples = b.of_all([[i for i, _ in cells], [j for _, j in cells]], [0, 1, 2], True)
+    assert resamples == 2000
+    for one, two in (("raw", "raw"), ("ac1", "ac1"), ("nominal", "alpha")):
+        assert both[one].low == pytest.approx(irr[two].low, abs=0.01)
+        assert both[one].high == pytest.approx(irr[two].high, abs=0.01)
+    assert b.of_pair(table) == found, "the same at every call"
+
+
+def test_the_bootstrap_of_four_raters_holds_the_published_values():
+    """Krippendorff's example: the point lies inside, and the interval of so few records is wide."""
+    ratings = [[None if c == "." else int(c) for c in row] for row in KRIPPENDORFF]
+    found, _ = b.of_all(ratings, [1, 2, 3, 4, 5], True)
+    for name, value in (
+        ("nominal", 0.743421),
+        ("ordinal", 0.815388),
+        ("interval", 0.849107),
+        ("ac1", 0.77544),
+        ("fleiss", 0.76117),
+    ):
+        assert found[name].low < value <= found[name].high and found[name].high - found[name].low > 0.3, name
+
+
+def test_a_bootstrap_of_what_is_undefined_is_undefined():
+    assert set(b.of_pair([[5]]).values()) == set(b.of_pair([[0, 0], [0, 0]]).values()) == {None}
+    rare = b.of_pair([[9, 1], [0, 0]])  # a third of the resamples have one class alone
+    assert rare["plain"] is None and rare["raw"] is not None
+    assert b.of_all([["a", "a"], ["a", "a"]], ["a"], False)[0]["ac1"] is None
+    assert b.of_all([["a", None], [None, "b"]], ["a", "b"], False)[0]["raw"] is None

@@ -36,3 +36,16 @@ def test_raw_agreement_and_the_contested_of_three_raters_with_gaps():
     assert found.raw == pytest.approx((1 + 1 / 3 + 0) / 3)
     assert [(one, round(share, 3)) for one, share in found.contested] == [("2", 1.0), ("1", 0.667)]
     assert found.pairs[0, 2].records == 2 and found.kappa == found.fleiss
+
+
+def test_a_record_rated_once_still_says_how_frequent_its_class_is():
+    """Krippendorff's example on the screen's own path: AC1 .77544, Fleiss .76117 (irrCAC), alphas .743421, .815388, .849107."""
+    rows = ["123321412...", "1233224125.3", ".3332342251.", "12332441251."]
+    ratings = [[None if c == "." else c for c in row] for row in rows]
+    found = compare(ratings, list("abcd"), [str(n) for n in range(12)])
+    assert [round(v, 5) for v in (found.ac1, found.fleiss)] == [0.77544, 0.76117] and round(
+        found.ac1_error, 5
+    ) == 0.14295
+    assert [round(v, 6) for v in (found.alpha, found.ordinal, found.interval)] == [0.743421, 0.815388, 0.849107]
+    assert found.records == 11 and set(found.intervals) == {"raw", "ac1", "fleiss", "nominal", "ordinal", "interval"}
+    assert all(one.low < one.high for one in found.intervals.values()) and found.resamples == 2000
