@@ -24,6 +24,7 @@ class Step:
     datasets: tuple[str, ...] = ("training",)
     needs: tuple[str, ...] = ()
     needs_if: Mapping[str, tuple[str, Any]] = field(default_factory=dict)  # step -> (parameter, value) that asks for it
+    asked: bool = False  # runs when it is named, never as part of an analysis: it costs much, or explains another step
 
 
 EMBED = "core.embedding.encode:run"
@@ -54,6 +55,10 @@ STEPS: dict[str, Step] = {
     "influence": Step(
         "core.influence.influence:run", 2, "Compute influence", ("training", "validation?"),
         needs_if={"proxy": ("model", "proxy")},
+    ),
+    "influence:tokens": Step(
+        "core.influence.shares:run", 1, "Find the words that help or harm", ("training", "validation?"),
+        needs=("influence",), needs_if={"proxy": ("model", "proxy")}, asked=True,
     ),
     "difficulty": Step(
         "core.influence.difficulty:run", 1, "Compute loss-based difficulty", ("training", "validation?"),
@@ -210,10 +215,12 @@ def order(
     return list(plans.values())
 
 
-def analysis(workspace: Workspace) -> tuple[list[str], dict[str, str]]:
-    """The steps that can run on what the workspace holds, and for the others the reason why not."""
+def analysis(workspace: Workspace, everything: bool = False) -> tuple[list[str], dict[str, str]]:
+    """The steps that can run on what the workspace holds, and for the others the reason why not; `everything`: the asked ones too."""
     able, unable = [], {}
     for name in STEPS:
+        if STEPS[name].asked and not everything:
+            continue
         try:
             plan(workspace, name)
             able.append(name)
@@ -225,6 +232,6 @@ def analysis(workspace: Workspace) -> tuple[list[str], dict[str, str]]:
 def live_keys(workspace: Workspace) -> list[str]:
     """Keys of the results that belong to the data and parameters of now; `gc` keeps these."""
     keys = []
-    for name in analysis(workspace)[0]:
+    for name in analysis(workspace, everything=True)[0]:
         keys.append(plan(workspace, name).key)
     return keys

@@ -95,8 +95,9 @@ def finished(tmp_path_factory) -> Path:
         "ifd_ppl": np.abs(scores) / 3, "response_tokens": pa.array([9] * len(ids), pa.int32()),
         "truncated": pa.array([False] * len(ids)),
     }), info={"warnings": []}))  # fmt: skip
-    for step in STEPS:
-        run_step(space, step)
+    for name, step in STEPS.items():
+        if not step.asked:
+            run_step(space, name)
     return home
 
 
