@@ -1,7 +1,10 @@
 """Drawing an audit sample from the training set of a workspace."""
 
-from core.decisions import kept_ids, open_reviews
+from dataclasses import replace
+
+from core.decisions import kept_ids, open_reviews, seen_now
 from core.errors import InputError
+from core.review.plan import Plan, fixed_plan
 from core.review.samples import Sample, add_sample, sample_records, samples
 from core.review.sampling import draw_random, draw_stratified
 from core.review.subsets import subset_ids
@@ -17,10 +20,12 @@ def draw_audit(
     ids: list[str] | None = None,
     name: str | None = None,
     by: str = "",
+    plan: Plan | None = None,
 ) -> tuple[Sample, list[str]]:
     """Draw and store a sample of the kept training records, of a named subset, or of `ids`; returns it with its record ids.
 
-    The same seed over the same records draws the same sample. Fewer records than `size`: all of them, a census.
+    The same seed over the same records draws the same sample. Fewer records than `size`: all of them, a census. plan: what will decide
+    (`core.review.plan`), kept with the sample; the practice's share of `size` by default.
     """
     data = workspace.need("training")
     store = open_reviews(workspace)
@@ -39,10 +44,12 @@ def draw_audit(
         draw = draw_stratified(population, [category[i] for i in population], size, seed)
     else:
         draw = draw_random(population, size, seed)
+    kept = (plan or fixed_plan(len(draw.record_ids))).recipe()
+    draw = replace(draw, recipe={**draw.recipe, "plan": kept})
     source = f" of {subset}" if subset else ""
     sample = add_sample(
         store, draw, name=name or f"{len(draw.record_ids)} by seed {seed}{', stratified' if stratify else ''}{source}",
-        role="training", dataset_digest=data.digest, by=by or "someone",
+        role="training", dataset_digest=data.digest, by=by or "someone", digests=seen_now(data, draw.record_ids),
     )  # fmt: skip
     return sample, [r.record_id for r in sample_records(store, sample.id)]
 
@@ -55,4 +62,7 @@ def gold_sample(workspace: Workspace, by: str = "") -> Sample:
         if known.role == "gold" and known.dataset_digest == data.digest:
             return known
     draw = draw_random(data.ids(), data.count, 7)
-    return add_sample(store, draw, name="Gold records", role="gold", dataset_digest=data.digest, by=by or "someone")
+    return add_sample(
+        store, draw, name="Gold records", role="gold", dataset_digest=data.digest, by=by or "someone",
+        digests=seen_now(data, draw.record_ids),
+    )  # fmt: skip

@@ -5,14 +5,24 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from core.review.acceptance import Summary, plan_accept, summarise
+from core.review.acceptance import Summary, plan_of, summarise
 from core.review.ledger import removed_ids
-from core.review.samples import Sample, equal_chances, samples
+from core.review.samples import EQUAL, Sample, SampleRecord, equal_chances, sample_records, samples
 from core.review.schema import FILE_NAME, Store, open_store
+from core.review.seen import COLUMNS as SEEN
+from core.review.seen import seen_digest
 from core.review.verdicts import Standing, current_verdicts, outcomes
 from core.workspace import Dataset, Workspace
 
-__all__ = ["audit_summary", "kept_ids", "latest_sample", "open_reviews", "verdict_by_record"]
+__all__ = [
+    "audit_summary",
+    "chances_equal",
+    "kept_ids",
+    "latest_sample",
+    "open_reviews",
+    "seen_now",
+    "verdict_by_record",
+]
 
 
 def open_reviews(workspace: Workspace) -> Store:
@@ -43,19 +53,40 @@ def latest_sample(store: Store, data: Dataset) -> Sample | None:
     return next((s for s in own_samples(store, data) if s.dataset_digest == data.digest), None)
 
 
+def seen_now(data: Dataset, ids: Sequence[str]) -> dict[str, str]:
+    """{record_id: the digest of what a reviewer reads of it today} of those `ids` that the dataset still has."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    table = data.table(["record_id", *SEEN])
+    at = pc.index_in(
+        pa.array(list(ids), pa.string()), table["record_id"].combine_chunks().cast(pa.string())
+    ).drop_null()
+    return {row["record_id"]: seen_digest(row) for row in table.take(at).to_pylist()}
+
+
 def audit_summary(store: Store, sample: Sample, standings: Sequence[Standing] | None = None) -> Summary:
     """What the standing verdicts of a sample say; several reviewers of one record count once, as disputed if they differ.
 
-    The plan is the practice's share, 3 of 50, at this sample's size. `standings` narrows it to some verdicts, of one reviewer say.
+    The plan is the one kept with the sample, by default the practice's share, 3 of 50, at this sample's size. `standings` narrows it
+    to some verdicts, of one reviewer say.
     """
     found = outcomes(current_verdicts(store, sample.id) if standings is None else standings)
+    records = sample_records(store, sample.id)
     return summarise(
         found,
         sample.size,
-        accept=plan_accept(sample.size),
         population=sample.population,
-        equal_chances=equal_chances(sample),
+        equal_chances=chances_equal(sample, records),
+        plan=plan_of(sample.recipe, sample.size),
+        order=[record.record_id for record in records],
     )
+
+
+def chances_equal(sample: Sample, records: Sequence[SampleRecord]) -> bool:
+    """Whether a plan's rule applies: every record of the set was equally likely to be drawn, but for rounding to whole records."""
+    drawn = [record.probability for record in records]
+    return equal_chances(sample) and max(drawn) <= EQUAL * min(drawn)
 
 
 def verdict_by_record(store: Store) -> dict[str, str]:

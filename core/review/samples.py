@@ -64,8 +64,20 @@ def equal_chances(sample: Sample) -> bool:
     return low > 0 and high <= EQUAL * low
 
 
-def add_sample(store: Store, draw: Draw, *, name: str, role: str, dataset_digest: str, by: str) -> Sample:
-    """The stored sample of a draw (`core.review.sampling`), with a fresh id."""
+def add_sample(
+    store: Store,
+    draw: Draw,
+    *,
+    name: str,
+    role: str,
+    dataset_digest: str,
+    by: str,
+    digests: Mapping[str, str] | None = None,
+) -> Sample:
+    """The stored sample of a draw (`core.review.sampling`), with a fresh id.
+
+    digests: record_id -> what a reviewer will read of it (`core.review.seen`), to tell later that it has changed.
+    """
     from sqlalchemy import insert
 
     if not draw.record_ids:
@@ -91,7 +103,7 @@ def add_sample(store: Store, draw: Draw, *, name: str, role: str, dataset_digest
             "sample_id": sample.id,
             "position": position,
             "record_id": record_id,
-            "record_digest": digest_of(record_id),
+            "record_digest": (digests or {}).get(record_id) or digest_of(record_id),
             "stratum": draw.stratum_of[position] if draw.stratum_of else None,
             "probability": draw.probabilities[position],
         }

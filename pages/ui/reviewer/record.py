@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from core.review.schema import digest_of
+from core.review.seen import seen_digest
 
 COLUMNS = (
     "record_id", "line", "messages", "prompt", "response", "reasoning", "rejected", "category", "language", "difficulty", "annotator",
@@ -44,7 +44,7 @@ def shown(row: Mapping[str, Any]) -> dict[str, Any]:
     if row.get("rejected"):
         turns.append({"role": "assistant", "text": row["rejected"], "folded": True, "label": "rejected response"})
     facts = [(name, _fact(row[name])) for name in FACTS if row.get(name) not in (None, "")]
-    return {"record_id": row["record_id"], "digest": digest_of(row["record_id"]), "facts": facts, "turns": turns}
+    return {"record_id": row["record_id"], "digest": seen_digest(row), "facts": facts, "turns": turns}
 
 
 def bounded(record: Mapping[str, Any], limit: int = SENT) -> dict[str, Any]:

@@ -27,6 +27,8 @@ const TYPED =
   "[data-testid=stPopoverBody]";
 
 const same = (a, b) => JSON.stringify(Object.entries(a ?? {}).sort()) === JSON.stringify(Object.entries(b ?? {}).sort());
+// Digests from before the texts themselves were digested tell nothing of a change.
+const changedSince = (head, record) => String(head.record_digest).startsWith("seen-") && head.record_digest !== record.digest;
 const clock = (s) => `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, "0")}`;
 
 function button(className, label, onClick) {
@@ -371,7 +373,7 @@ class Reviewer {
     const before = this.head(record);
     const conflict = !this.local.has(record.record_id) && this.server.get(record.record_id)?.conflict?.length;
     const unchanged = before?.outcome === outcome && same(before.answers, this.form.answers) && before.note === this.form.note;
-    if (!unchanged || conflict || (before && before.record_digest !== record.digest)) this.give(record, outcome, before);
+    if (!unchanged || conflict || (before && changedSince(before, record))) this.give(record, outcome, before);
     const next = before ? Math.min(this.position + 1, this.sample.count - 1) : this.nextUnread(this.position);
     this.say(`Record ${this.position + 1}: ${outcome}.`);
     if (next >= 0 && next !== this.position) this.show(next);
@@ -682,7 +684,7 @@ class Reviewer {
       const said = [head, ...conflict].map((v) => WORDS[v.outcome] ?? "taken back").join(" and ");
       lines.push(["warn", `Two windows gave verdicts on this record: ${said}. Both are kept; the next one you give settles it.`]);
     }
-    if (head && head.record_digest !== record.digest) lines.push(["warn", "The record has changed since this verdict. Read it again and confirm or change it."]);
+    if (head && changedSince(head, record)) lines.push(["warn", "The record has changed since this verdict. Read it again and confirm or change it."]);
     if (!given[""] && this.sample.count) lines.push(["done", "Every record of this sample has a verdict. You can still go back and change one."]);
     this.hint.hidden = !lines.length;
     this.hint.replaceChildren(...lines.map(([kind, text]) => el("p", kind, text)));
