@@ -148,6 +148,19 @@ def tables() -> Any:
         Column("undoes", ForeignKey("ledger.entry")),
         Column("token", String(64), unique=True),  # of the click, so that a double click is one entry
     )
+    ratings = Table(  # how hard a person found a record; the newest row of a record and rater is in force
+        "difficulty_ratings",
+        md,
+        Column("entry", Integer, primary_key=True, autoincrement=True),
+        Column("record_id", String(64), nullable=False),
+        Column("record_digest", String(64), nullable=False),
+        Column("level", Integer, nullable=False),  # 1 easy … 5 hard; 0 = withdrawn
+        Column("rater", Text, nullable=False),
+        Column("picked", String(12), nullable=False),  # random, useful, given: why this record was rated
+        Column("created_at", String(32), nullable=False),
+        Column("token", String(64), nullable=False, unique=True),  # of the key press, so that a retry is one rating
+        Index("difficulty_ratings_by_record", "record_id"),
+    )
     return SimpleNamespace(
         metadata=md,
         meta=meta,
@@ -159,4 +172,5 @@ def tables() -> Any:
         edits=edits,
         subsets=subsets,
         ledger=ledger,
+        ratings=ratings,
     )
