@@ -58,7 +58,8 @@ def plain(text: object, longest: int = 60) -> str:
 _ENTITY = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "%": "&#37;", "$": "&#36;"}
 
 
-def _figure(height: int, **layout) -> go.Figure:
+def plot(height: int, **layout) -> go.Figure:
+    """An empty figure of this height in the style of all charts."""
     figure = go.Figure()
     axis = {"gridcolor": GRID, "zerolinecolor": GRID, "automargin": True}
     figure.update_layout(
@@ -109,7 +110,7 @@ def category_bars(
     order = list(range(len(names))) if as_given else order
     names, training, production = ([values[i] for i in order] for values in (names, training, production))
     flags = [flags[i] for i in order] if flags else [""] * len(names)
-    figure = _figure(_rows(len(names), 34), barmode="group")
+    figure = plot(_rows(len(names), 34), barmode="group")
     full = [plain(name, 200) for name in names]
     for label, values, colour in (
         ("Production", production, colours.production),
@@ -152,7 +153,7 @@ def shares(
         rest = len(names) - most + 1
         names = [*names[: most - 1], f"{rest} more"]
         series = {k: [*v[: most - 1], math.fsum(v[most - 1 :])] for k, v in series.items()}
-    figure = _figure(_rows(len(names), 14 + 9 * len(series)), barmode="group", bargap=0.3)
+    figure = plot(_rows(len(names), 14 + 9 * len(series)), barmode="group", bargap=0.3)
     full = [plain(name, 200) for name in names]
     for number, (label, values) in enumerate(series.items()):
         figure.add_bar(
@@ -182,7 +183,7 @@ def contributions(
         names, values = [names[i] for i in order], [values[i] for i in order]
     finite = [abs(v) for v in values if math.isfinite(v)]
     full = 1.15 * max(finite, default=0.0) or 1.0
-    figure = _figure(_rows(len(names)), showlegend=False)
+    figure = plot(_rows(len(names)), showlegend=False)
     figure.add_bar(
         y=list(range(len(names))),
         x=[v if math.isfinite(v) else full for v in values],
@@ -218,7 +219,7 @@ def histogram(
         np.array(["" if g is None else str(g) for g in groups], dtype=object)[finite] if groups is not None else None
     )
     values = values[finite]
-    figure = _figure(300, barmode="stack", bargap=0.04)
+    figure = plot(300, barmode="stack", bargap=0.04)
     if len(values):
         edges = np.histogram_bin_edges(values, bins=bins)
         middle = (edges[:-1] + edges[1:]) / 2
@@ -251,7 +252,7 @@ def loss_curve(
     steps: Sequence[float], losses: Sequence[float], validation: Sequence[float | None] = (), colours: Colours = DEFAULT
 ) -> go.Figure:
     """Loss in nats a token by step; `validation` (None where it was not measured) as points joined by a line."""
-    figure = _figure(280)
+    figure = plot(280)
     figure.add_scatter(
         x=list(steps), y=list(losses), mode="lines", name="Training", line={"color": colours.training, "width": 2}
     )
@@ -279,7 +280,7 @@ def oc_curve(
     colours: Colours = DEFAULT,
 ) -> go.Figure:
     """Operating characteristic of a sampling plan: probability to pass (0..1) by the true error rate (0..1), with named points."""
-    figure = _figure(300, showlegend=False)
+    figure = plot(300, showlegend=False)
     figure.add_scatter(
         x=list(rates),
         y=list(passing),
@@ -313,7 +314,7 @@ def intervals(
     colours: Colours = DEFAULT,
 ) -> go.Figure:
     """Estimates with their intervals, one row each, and the target as a dashed line. Without an interval there is the point alone."""
-    figure = _figure(_rows(len(names), 30, 140), showlegend=False)
+    figure = plot(_rows(len(names), 30, 140), showlegend=False)
     form = ".1%" if percent else ".4g"
     ends = [(v if a is None else a, v if b is None else b) for v, a, b in zip(values, low, high, strict=True)]
     figure.add_scatter(
@@ -355,7 +356,7 @@ def history(
     colours: Colours = DEFAULT,
 ) -> go.Figure:
     """One metric over versions, oldest first, with the band of its interval where there is one; an unknown version is a gap."""
-    figure = _figure(260, showlegend=False)
+    figure = plot(260, showlegend=False)
     at = list(range(len(names)))
     known = [i for i in at if i < len(low) and i < len(high) and low[i] is not None and high[i] is not None]
     if known:
@@ -390,7 +391,7 @@ def confusion(names: Sequence[str], counts: np.ndarray, colours: Colours = DEFAU
     counts = np.asarray(counts, dtype=np.float64)
     at = list(range(len(names)))
     full = [plain(name, 200) for name in names]
-    figure = _figure(_rows(len(names), 26, 260))
+    figure = plot(_rows(len(names), 26, 260))
     figure.add_heatmap(
         z=np.where(counts > 0, counts, np.nan),
         x=at,
