@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from core.errors import InputError, MissingInput
-from core.progress import Progress, part, silent
+from core.progress import part
 from core.quality.duplicates import canonical_text, embedded_text
+from core.quality.softmax import out_of_fold
 from core.workspace import Inputs, Output
 
 RELIABLE = 0.8
@@ -24,7 +25,7 @@ DEFAULTS = {
     "folds": 5,
     "least": 5,
     "neighbours": 10,
-    "inverse_penalty": 2.0,
+    "inverse_penalty": 0.0,  # of the logistic regression; 0: chosen by out-of-fold log-loss
     "words": 100,
     "seed": 0,
 }
@@ -43,34 +44,6 @@ def folds_of(texts: list[str], labels: np.ndarray, folds: int = 5, seed: int = 0
     for rank, (_, k) in enumerate(sorted((label, k) for k, label in label_of.items())):
         fold_of[k] = rank % folds  # consecutive texts of one label go round the folds
     return np.array([fold_of[k] for k in key], dtype=np.int64)
-
-
-def out_of_fold(
-    vectors: np.ndarray,
-    labels: np.ndarray,
-    fold: np.ndarray,
-    inverse_penalty: float = 2.0,
-    progress: Progress = silent,
-) -> np.ndarray:
-    """(N, K) float32 probabilities of labels 0..K-1, each row from a logistic regression that never saw its fold.
-
-    `vectors` (N, d), dense or SciPy sparse. A label that occurs in one fold only gets probability 0 there.
-    """
-    from sklearn.linear_model import LogisticRegression
-
-    classes = int(labels.max()) + 1
-    probabilities = np.zeros((len(labels), classes), dtype=np.float32)
-    parts = np.unique(fold)
-    for done, held in enumerate(parts):
-        progress(done, len(parts), f"fold {done + 1} of {len(parts)}")
-        train, test = np.flatnonzero(fold != held), np.flatnonzero(fold == held)
-        known = np.unique(labels[train])
-        if len(known) < 2:
-            probabilities[test[:, None], known] = 1.0
-            continue
-        model = LogisticRegression(C=inverse_penalty, max_iter=100, tol=1e-3).fit(vectors[train], labels[train])
-        probabilities[np.ix_(test, model.classes_)] = model.predict_proba(vectors[test])
-    return probabilities
 
 
 def word_vectors(texts: list[str], width: int = 100, seed: int = 0) -> np.ndarray:
@@ -223,7 +196,9 @@ def run(inputs: Inputs) -> Output:
             seen = np.concatenate(
                 [some, word_vectors([both[row] for row in rows], params["words"], params["seed"])], axis=1
             )
-        probabilities = out_of_fold(seen, labels, fold, params["inverse_penalty"], part(inputs.progress, 0.1, 0.9))
+        model = out_of_fold(seen, labels, fold, params["inverse_penalty"] or None, part(inputs.progress, 0.1, 0.9))
+        probabilities = model.probabilities
+        info |= {"inverse_penalty": model.inverse_penalty, "log_loss": model.log_loss}
         confident = confident_labels(probabilities, labels)
         joint = calibrate(confident_joint(labels, confident, len(names)), np.bincount(labels, minlength=len(names)))
         columns["self_confidence"][rows] = probabilities[np.arange(len(rows)), labels]
