@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from core import jobs
+from core.cluster import Compute
 from core.errors import InputError, QuadrantError
 from core.jobs import Reporter, run_steps
 from core.steps import STEPS, analysis, current, live_keys
@@ -77,6 +78,15 @@ def keep_params(workspace: Workspace, given: list[str] | None) -> None:
         set_params(workspace, step, values)
 
 
+def keep_compute(workspace: Workspace, workers: int | None, ray: str | None) -> None:
+    """Where batches are computed stays set too: the app's jobs follow it."""
+    if workers is None and ray is None:
+        return
+    if workers is None:
+        workers = 0 if ray else 1  # 0: all that the cluster has
+    workspace.set_setting("compute", Compute(workers, ray or "").checked().facts())
+
+
 def import_line(data: Dataset) -> str:
     """What an import did, in one line: how many records, and how many rows were quarantined for which reason."""
     report = data.report
@@ -117,11 +127,14 @@ def run(
     steps: Annotated[list[str] | None, typer.Argument(help="Steps; what they need runs first.")] = None,
     workspace: Where = HERE,
     all_: Annotated[bool, typer.Option("--all", help="Every step that the data of the workspace allows.")] = False,
+    workers: Annotated[int | None, typer.Option(help="Processes, one for each GPU (needs Ray). Stays set.")] = None,
+    ray: Annotated[str | None, typer.Option(help='Address of a Ray cluster; "auto": this node\'s. Stays set.')] = None,
     set_: Params = None, job: JobId = None, json_: Json = False,
 ) -> None:  # fmt: skip
     """Run steps: embed map clusters coverage duplicates contradictions formats labels distribution difficulty influence …"""
     space = open_workspace(workspace, create=False)
     keep_params(space, set_)
+    keep_compute(space, workers, ray)
     if not steps and not all_:
         raise InputError(f"Name a step, or --all. The steps are {', '.join(STEPS)}.")
     names = list(steps or []) + (analysis(space)[0] if all_ else [])
@@ -331,6 +344,31 @@ def diff(first: Path, second: Path, json_: Json = False) -> None:
     lines = [f"{len(a & b):,} records in both, {len(a - b):,} only in {first}, {len(b - a):,} only in {second}"]
     lines += [f"{m.title}: {m.shown()} -> {cards[1][k].shown()}" for k, m in cards[0].items()]
     say(json_, facts, "\n".join(lines))
+
+
+@app.command()
+def tokens(
+    records: Annotated[list[str], typer.Argument(help="Ids of training records.")],
+    workspace: Where = HERE, job: JobId = None, json_: Json = False,
+) -> None:  # fmt: skip
+    """Which words of some records help and which harm; `run influence:tokens` finds them for every record."""
+    from core import heat
+
+    space = open_workspace(workspace, create=False)
+    reporter = Reporter(space, job, STEPS[heat.STEP].title, None if json_ else stderr)
+    if current(space, "influence") is None or set(heat.heats(space, records)) < set(records):
+        run_steps(space, [heat.STEP], heat.overrides(space, records), reporter)
+    reporter.state("done")
+    found = heat.words_of(space, records)
+    lines = [
+        f"{r['record_id']}: influence {r['total']:+.3g}\n  helps: {_listed(r['helps'])}\n  harms: {_listed(r['harms'])}"
+        for r in found
+    ]
+    say(json_, found, "\n".join(lines))
+
+
+def _listed(words: list[dict[str, Any]]) -> str:
+    return ", ".join(f"{w['text'].strip()!r} {w['share']:+.2g}" for w in words) or "nothing"
 
 
 @app.command()

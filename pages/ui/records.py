@@ -8,6 +8,7 @@ from core.dataset.selected import Selected
 from core.decisions import open_reviews
 from core.review.ledger import removed_ids
 from core.workspace import Dataset, Workspace
+from pages.ui import heat
 from pages.ui.reviewer.record import COLUMNS, shown
 from pages.ui.safe import literal, short, visible
 
@@ -71,7 +72,7 @@ def show(data: Dataset, record_id: str, facts: dict[str, object] | None = None, 
     row, record = found[0], shown(found[0])
     told = [*record["facts"], *[(k, v) for k, v in (facts or {}).items() if v not in (None, "")]]
     st.caption(" · ".join(f"{literal(k)} **{literal(v, 80)}**" for k, v in told) + f" · {literal(record_id)}")
-    turns(record, key)
+    turns(record, key, heat.switch(record_id, record, key) if data.role == "training" else None)
     further = {n.removeprefix(FIELD_PREFIX): v for n, v in row.items() if n.startswith(FIELD_PREFIX) and v}
     if further:
         with st.expander(f"{len(further)} further fields"):
@@ -81,8 +82,8 @@ def show(data: Dataset, record_id: str, facts: dict[str, object] | None = None, 
             )
 
 
-def turns(record: dict, key: str) -> None:
-    """The turns of a record as `shown` gives them, the reasoning folded apart."""
+def turns(record: dict, key: str, tints: dict | None = None) -> None:
+    """The turns of a record as `shown` gives them, the reasoning folded apart; the answer with its tints where there are any."""
     for number, turn in enumerate(record["turns"]):
         title = turn.get("label") or turn["role"]
         if turn.get("folded"):
@@ -90,10 +91,17 @@ def turns(record: dict, key: str) -> None:
                 text(turn["text"], f"{key}.{number}")
             continue
         st.markdown(f"**{literal(turn['role'])}**")
+        tinted = tints if turn.get("answer") else None
         if turn.get("reasoning"):
             with st.expander("reasoning", expanded=False):
-                text(turn["reasoning"], f"{key}.{number}.reasoning")
-        text(turn["text"], f"{key}.{number}")
+                if tinted and "reasoning" in tinted["parts"]:
+                    heat.draw(turn["reasoning"], tinted, "reasoning", f"{key}.{number}.reasoning.tinted", legend=False)
+                else:
+                    text(turn["reasoning"], f"{key}.{number}.reasoning")
+        if tinted:
+            heat.draw(turn["text"], tinted, "text", f"{key}.{number}.tinted", legend=True)
+        else:
+            text(turn["text"], f"{key}.{number}")
 
 
 def text(value: str, key: str) -> None:

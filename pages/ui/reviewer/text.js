@@ -2,6 +2,8 @@
 
 const WINDOW = 8000; // characters shown before "show all"
 const CHUNK = 20000; // characters in one block, so that the browser lays out only what is in view
+const STEP = 1000000; // characters more for each "show": a giant text is read in parts
+const RENDERED = 200000; // longer texts are shown as they stand
 
 // Characters that cannot be seen or that turn the reading direction. Tab, newline and carriage return are left alone.
 const HIDDEN =
@@ -100,28 +102,40 @@ const counted = (n) => n.toLocaleString("en-US");
 
 // A block of text: windowed when long, JSON laid out for reading with a switch to the source.
 // whole: how long the text is at its source when only its beginning was sent; onWhole asks for the rest.
-export function block(text, { className = "text", whole = null, onWhole = null } = {}) {
+// render(parent, text): draws Markdown; absent: the text as it stands. heat: tints for it (heat.js), which want it as it stands.
+export function block(text, { className = "text", whole = null, onWhole = null, render = null, heat = null } = {}) {
   const box = el("div", "block");
   const pretty = indented(text);
-  let formatted = pretty !== null;
-  let all = false;
+  let formatted = pretty !== null && !heat;
+  let limit = WINDOW;
 
   const draw = () => {
     box.replaceChildren();
     const source = formatted ? pretty : text;
-    const end = all || source.length <= WINDOW * 1.25 ? source.length : cut(source, WINDOW);
-    for (let start = 0, stop; start < end || start === 0; start = stop || 1) {
-      stop = Math.min(end, cut(source, start + CHUNK));
-      const part = el("div", className + (pretty !== null ? " code" : "") + (end > CHUNK ? " chunk" : ""));
+    let end = source.length <= limit * 1.25 ? source.length : cut(source, limit);
+    if (render && !heat && pretty === null && end <= RENDERED) {
+      if (end < source.length) end = Math.max(source.lastIndexOf("\n", end), 0) || end;
+      const part = el("div", "md");
       part.dir = "auto";
-      literal(part, source.slice(start, stop));
+      render(part, source.slice(0, end));
       box.append(part);
+    } else {
+      for (let start = 0, stop; start < end || start === 0; start = stop || 1) {
+        stop = Math.min(end, cut(source, start + CHUNK));
+        const part = el("div", className + (pretty !== null ? " code" : "") + (end > CHUNK ? " chunk" : ""));
+        part.dir = "auto";
+        if (heat && !formatted) heat.draw(part, source, start, stop);
+        else literal(part, source.slice(start, stop));
+        box.append(part);
+      }
     }
     const more = end < source.length || whole !== null;
     if (!more && pretty === null) return;
     const bar = el("div", "more");
     if (more) {
-      const button = el("button", "quiet", `Show all ${counted(whole ?? source.length)} characters`);
+      const size = whole ?? source.length;
+      const next = whole === null && size > STEP * 1.25;
+      const button = el("button", "quiet", next ? `Show more: ${counted(end)} of ${counted(size)} characters are shown` : `Show all ${counted(size)} characters`);
       button.type = "button";
       button.onclick = () => {
         if (whole !== null && onWhole) {
@@ -129,7 +143,7 @@ export function block(text, { className = "text", whole = null, onWhole = null }
           button.disabled = true;
           onWhole();
         } else {
-          all = true;
+          limit = next ? (limit < STEP ? STEP : limit + STEP) : size;
           draw();
         }
       };
