@@ -31,8 +31,8 @@ def _in_turn(frame: Frame, targets: np.ndarray, size: int, seed: int) -> np.ndar
 
 def rds(frame: Frame, size: int, params: dict[str, Any]) -> tuple[np.ndarray, list[str]]:
     return _in_turn(frame, frame.validation_embeddings, size, params["seed"]), [
-        "Each validation record in turn, in an order by chance, takes its most similar record (the round of RDS+; here over the workspace's embeddings, "
-        "not a language model's hidden states)."
+        "Each validation record in turn, in an order by chance, takes its most similar record (the round of RDS+; here "
+        "over the workspace's embeddings, not a language model's hidden states)."
     ]
 
 
@@ -41,8 +41,7 @@ def holes(frame: Frame, size: int, params: dict[str, Any]) -> tuple[np.ndarray, 
         raise InputError("All of production is covered, so there is no hole to feed. Choose another strategy.")
     return _in_turn(frame, frame.uncovered_embeddings, size, params["seed"]), [
         f"Each of the {len(frame.uncovered_embeddings):,} uncovered production records in turn, in an order by chance, takes its most "
-        "similar record. "
-        "Nothing here fills a hole that training has no record for: see the holes of the Coverage page."
+        "similar record. Nothing here fills a hole that training has no record for: see the holes of the Coverage page."
     ]
 
 
@@ -52,11 +51,7 @@ def k_centre(frame: Frame, size: int, params: dict[str, Any]) -> tuple[np.ndarra
         return rows, []
     first = next(r for r in frame.shuffled(params["seed"]) if frame.valid[r])
     found, radius = spread.k_centre(
-        np.asarray(frame.embeddings)[rows],
-        size,
-        int(np.searchsorted(rows, first)),
-        frame.rank[rows],
-        params.get("progress"),
+        np.asarray(frame.embeddings)[rows], size, int(np.searchsorted(rows, first)), frame.rank[rows]
     )
     share = f"{1 - radius**2 / 2:.3f}"
     return rows[found], [

@@ -71,14 +71,12 @@ def k_centre(
     size = min(size, len(pool))
     gap = np.full(len(pool), np.inf, np.float32)  # 1 - cosine = |a - b|^2 / 2, which has the same order
     row, picked, done = int(np.flatnonzero(order == first)[0]), [], np.zeros(len(pool), bool)
-    for step in range(size):
+    for _ in range(size):
         picked.append(row)
         done[row] = True
         np.minimum(gap, 1 - pool @ pool[row], out=gap)
         gap[done] = -1
         row = int(np.argmax(gap >= gap.max() - TIE))
-        if progress and not step % 20:
-            progress(step, size, f"{step:,} of {size:,} centres")
     radius = float(np.sqrt(2 * max(gap.max(), 0))) if len(pool) else float("nan")
     return order[np.array(picked, np.int64)], radius
 
