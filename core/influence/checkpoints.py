@@ -62,7 +62,7 @@ def _kept(inputs: Inputs, setup: Setup) -> list[Stage]:
         raise MissingInput("The proxy kept no checkpoints. Set proxy.checkpoints to 3, say, and run again.")
     found = []
     for entry in json.loads(listing.read_text("utf-8")):
-        folder = proxy.path / entry["folder"]
+        folder = proxy.file(f"{entry['folder']}/model.safetensors").parent
         found.append(_stage(entry["folder"], entry["rate"], folder, setup))
     return found
 

@@ -6,6 +6,7 @@ data set alone, and every page that shows its numbers says so. How its size was 
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ DEFAULTS: dict[str, Any] = {
     "holdout_share": holdout.SHARE,
     "holdout_min": holdout.MINIMUM,
     "seed": 0,
+    "checkpoints": 0,  # states kept on the way, equally far apart, with their learning rates: for TracIn
 }
 END, PAD, ROLES = "<|q:end|>", "<|q:pad|>", ("system", "user", "assistant", "tool")
 TEMPLATE = (
@@ -79,7 +81,8 @@ def run(inputs: Inputs) -> Output:
     encoder = Encoder(tokenizer, params["max_length"])
     tokens, check = encoder.encode(learn), encoder.encode(checks)
     model = build(len(tokenizer), params)
-    facts = train(model, tokenizer, tokens, check, params, part(progress, 0.05, 0.98))
+    keep = keeper(model, tokenizer, inputs.files) if params["checkpoints"] else None
+    facts = train(model, tokenizer, tokens, check, params, part(progress, 0.05, 0.98), keep)
     save(model, tokenizer, inputs.files)
     (inputs.files / "heldout.json").write_text(json.dumps(held), "utf-8")
     info = {
@@ -152,9 +155,24 @@ def build(vocabulary: int, params: dict[str, Any]) -> "torch.nn.Module":
         return LlamaForCausalLM(config)
 
 
+def keeper(model: "torch.nn.Module", tokenizer: Any, folder: Path) -> Callable[[float, int], None]:
+    """A function that keeps the model as it is now under `checkpoint-<n>/`, with its rate in `checkpoints.json`."""
+    entries: list[dict[str, Any]] = []
+
+    def keep(rate: float, seen: int) -> None:
+        name = f"checkpoint-{len(entries) + 1}"
+        (folder / name).mkdir()
+        save(model, tokenizer, folder / name)
+        entries.append({"folder": name, "rate": rate, "tokens": seen})
+        (folder / "checkpoints.json").write_text(json.dumps(entries), "utf-8")
+
+    return keep
+
+
 def train(
-    model: "torch.nn.Module", tokenizer: Any, tokens: Tokens, check: Tokens, params: dict[str, Any], progress: Progress
-) -> dict[str, Any]:
+    model: "torch.nn.Module", tokenizer: Any, tokens: Tokens, check: Tokens, params: dict[str, Any], progress: Progress,
+    keep: Callable[[float, int], None] | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Train in place with AdamW and a cosine on every token of the records, context included; returns what was done.
 
     The plan is `epochs` passes, at most `token_budget` tokens. Where the first steps show that `seconds` will not do, it is cut to
@@ -181,6 +199,7 @@ def train(
     score = LanguageModel(model, tokenizer, PROXY, "", device, "float32", params["max_length"])
     curve: list[dict[str, float]] = []
     started, seen, step, target, recent, stopped = time.monotonic(), 0, 0, planned, [], ""
+    rates, kept = [], 0
 
     def look(loss: float | None) -> None:
         model.eval()
@@ -206,7 +225,12 @@ def train(
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             step += 1
+            rates.append(rate)
             seen += int((ids >= 0).sum())
+            if keep is not None and seen * params["checkpoints"] // target > kept:
+                kept = seen * params["checkpoints"] // target
+                keep(float(np.mean(rates)), seen)  # the mean rate since the checkpoint before
+                rates = []
             recent.append(float(loss.detach()))
             spent = time.monotonic() - started
             if spent > params["seconds"] * 0.2:
