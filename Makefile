@@ -21,6 +21,11 @@ lint: setup-dev
 bench: setup-dev
 	$(PY) -m benchmarks
 
+# Beside bergson, dattri, kronfluence, captum and LESS, each in an environment of its own below .venv/peers (about 1 GB each).
+bench-influence: setup-dev
+	$(PY) -m benchmarks.peers.install
+	$(PY) -m benchmarks influence
+
 sample: setup
 	$(PY) sample_data/make.py
 

@@ -1,6 +1,7 @@
-"""Influence on the default proxy: 2,000 records of about 200 tokens, beside a forward pass and a loop over single records.
+"""Influence on the default proxy beside a forward pass and a loop over single records, then beside other tools (see peers/).
 
-    python -m benchmarks.bench_influence [--records 2000] [--tokens 200]
+    make bench-influence          also builds the environments of the other tools
+    python -m benchmarks.bench_influence [--records 2000] [--tokens 200] [--no-peers]
 
 CPU seconds are given beside wall seconds: other work on the machine moves the second, hardly the first.
 """
@@ -11,6 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from benchmarks.peers import compare
 from core.influence import proxy
 from core.influence.direction import mean_gradient
 from core.influence.encode import Conversation, Encoder, Tokens, plan_batches
@@ -112,8 +114,12 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--records", type=int, default=2000)
     options.add_argument("--tokens", type=int, default=200)
+    options.add_argument("--no-peers", action="store_true", help="leave out the other tools")
     given = options.parse_args()
-    print(table(given.records, given.tokens))
+    print(table(given.records, given.tokens), flush=True)
+    if not given.no_peers:
+        print("\n### Beside other tools\n", flush=True)
+        compare.main([])
 
 
 if __name__ == "__main__":
