@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from core import jobs
+from core import cli_difficulty, jobs
 from core.cluster import Compute
 from core.errors import InputError, QuadrantError
 from core.jobs import Reporter, run_steps
@@ -29,6 +29,7 @@ Mapped = Annotated[str | None, typer.Option("--mapping", hidden=True)]  # a whol
 Named = Annotated[str | None, typer.Option("--name", hidden=True)]  # of an upload, whose file has a name of ours
 Params = Annotated[list[str] | None, typer.Option("--set", help="A step's parameter, e.g. --set influence.space=lora.")]
 HERE = Path("workspace")
+PROOF = "Train to see what helps"
 
 
 def say(as_json: bool, facts: Any, text: str) -> None:
@@ -189,6 +190,9 @@ def select(
     name: Annotated[str | None, typer.Option(help="Keep it under this name for export.")] = None,
     seed: int = 0,
     difficulty: Annotated[str | None, typer.Option(help="difficulty, ifd_ppl, ifd_loss, nll or perplexity.")] = None,
+    influence: Annotated[
+        str, typer.Option(help="influence, influence_max or influence:QUERY, where several queries were asked.")
+    ] = "influence",
     difficulty_cut: Annotated[str, typer.Option(help="median, p75 or a number (the kinds of diq).")] = "median",
     influence_cut: Annotated[str, typer.Option(help="median, p75 or a number (the kinds of diq).")] = "median",
     cap: Annotated[
@@ -225,8 +229,8 @@ def select(
     reporter = Reporter(space, job, f"Pick by {strategy}", None)
     reporter.add([("select", f"Pick {budget} by {strategy}")])
     reporter.set(0, state="running")
-    frame = selection_frame(space, space.need(), difficulty)
-    found = pick(space, strategy, budget, seed, difficulty, frame, **params)
+    frame = selection_frame(space, space.need(), difficulty, influence)
+    found = pick(space, strategy, budget, seed, difficulty, frame, influence=influence, **params)
     reporter.set(0, state="done", done=1, total=1)
     reporter.state("done")
     if name:
@@ -242,6 +246,57 @@ def select(
     kept = f", kept as {name!r}" if name else ""
     lines = [f"{len(found.record_ids):,} records by {strategy}{kept}", *[n for n in found.notes if n], *told]
     say(json_, facts, "\n".join(lines))
+
+
+@app.command()
+def proof(
+    workspace: Where = HERE,
+    learner: Annotated[
+        str, typer.Option(help="head (quick, on embeddings), proxy (trained from nothing), or a model folder or hub id (LoRA).")
+    ] = "head",
+    strategies: Annotated[str, typer.Option(help="Comma-separated; those that suit when absent. Random is always among them.")] = "",
+    budgets: Annotated[str, typer.Option(help="Percent of the records that may be picked.")] = "1,5,10,25,50,100",
+    seeds: Annotated[int, typer.Option(help="Trainings of each strategy and budget; at least 2 for an interval.")] = 5,
+    compare: Annotated[str, typer.Option(help="steps: equal optimiser steps; epochs: equal passes.")] = "steps",
+    steps: Annotated[int, typer.Option(help="Optimiser steps of a training; 0: what suits the learner.")] = 0,
+    epochs: Annotated[float, typer.Option(help="Passes, with --compare epochs.")] = 3.0,
+    categories: Annotated[bool, typer.Option(help="Also what 100 more records of each category are worth.")] = True,
+    difficulty: Annotated[str, typer.Option(help="difficulty, ifd_ppl, ifd_loss, nll or perplexity.")] = "",
+    estimate: Annotated[bool, typer.Option("--estimate", help="Only say how many trainings there are and how long they take.")] = False,
+    job: JobId = None, json_: Json = False,
+) -> None:  # fmt: skip
+    """Does it help here? Train on equal budgets by strategy and seed, and compare the loss on the validation set.
+
+    Finished trainings are kept: a run that was stopped goes on where it was, and asking again trains only what is new.
+    """
+    from dataclasses import asdict
+
+    from core import proving
+    from core.influence.proof import parse_budgets, settings_from
+
+    space = open_workspace(workspace, create=False)
+    asked = settings_from({
+        "learner": learner, "strategies": [s.strip() for s in strategies.split(",") if s.strip()], "budgets": parse_budgets(budgets),
+        "seeds": seeds, "compare": compare, "steps": steps, "epochs": epochs, "categories": categories, "difficulty": difficulty,
+    })  # fmt: skip
+    if estimate:
+        question, seconds = proving.prepare(space, asked)
+        count = len({key for *_, key in question.runs})
+        facts = {"trainings": count, "seconds": seconds, "learner": question.learner.sentence}
+        say(
+            json_,
+            facts,
+            f"{count} trainings, {proving.spoken(seconds)} for those that are missing. {question.learner.sentence}",
+        )
+        return
+    reporter = Reporter(space, job, PROOF, None if json_ else stderr)
+    reporter.add([("proof", PROOF)])
+    with jobs.alone(space, reporter):
+        reporter.set(0, state="running")
+        stood = proving.prove(space, asked, reporter.progress(0), None if json_ else stderr)
+    reporter.set(0, state="done", done=1, total=1, message="")
+    reporter.state("done")
+    say(json_, asdict(stood), "\n".join(proving.table(stood)))
 
 
 def number_or_word(text: str) -> str | float:
@@ -398,6 +453,9 @@ def gc(workspace: Where = HERE, json_: Json = False) -> None:
         raise InputError("A job is running in this workspace. Wait for it, or cancel it, then collect.")
     removed = space.gc(live_keys(space))
     say(json_, {"removed": removed}, f"{len(removed)} stored results removed")
+
+
+cli_difficulty.add_to(app, say)
 
 
 def stderr(line: str) -> None:

@@ -4,6 +4,7 @@ DIR/workspace.json              format, the current dataset of each role, given 
 DIR/datasets/<digest12>-<role>/ dataset.json  records.parquet  quarantine.parquet
 DIR/results/<step>-<key12>/     manifest.json  table.parquet  array.npy  and files of the step's own
 DIR/scratch/<step>-<key12>/     resumable work of an unfinished step
+DIR/kept/<step>/                what a step paid for and must never lose (answers of a language model)
 DIR/jobs/                       status files (core.jobs)
 DIR/reviews.sqlite              human decisions (core.review)
 """
@@ -23,6 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from core.cluster import Compute
 from core.dataset.columns import ROLES, SCHEMA
 from core.errors import Corrupt, InputError, MissingInput, WorkspaceError
 from core.progress import Progress, silent
@@ -167,6 +169,8 @@ class Inputs:
     scratch: Path
     files: Path
     progress: Progress
+    compute: Compute = Compute()  # where batches are computed; no part of the key, for it changes no result
+    kept: Path | None = None  # a folder of the step's own that outlives its results: for answers that were paid for
 
 
 @dataclass(frozen=True)
@@ -335,6 +339,7 @@ class Workspace:
             self.path / "results" / f"{name}.part",
             self.path / "scratch" / name,
         )
+        kept = self.path / "kept" / step.replace(":", "@")
         for stale in (part, final):
             shutil.rmtree(stale, ignore_errors=True)
         part.mkdir(parents=True)
@@ -344,7 +349,8 @@ class Workspace:
         ]
         started = datetime.now(UTC)
         try:
-            output = run(Inputs(datasets, results, recipe["params"], same, scratch, part, progress))
+            compute = Compute.of(self.settings())
+            output = run(Inputs(datasets, results, recipe["params"], same, scratch, part, progress, compute, kept))
             if output.table is not None:
                 pq.write_table(output.table, part / "table.parquet", compression="zstd")
             if output.array is not None:

@@ -2,7 +2,7 @@
 
 import os
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from core import cluster
 from core.embedding import lexical
 from core.embedding.encoders import DEFAULT_MODEL, Encoder, default_model_path, model_path, open_encoder
 from core.embedding.given import PREFIX, given_vectors, is_given, unit_rows
 from core.embedding.texts import text_key, texts_of
-from core.errors import MissingInput
+from core.errors import InputError, MissingInput
 from core.progress import Progress
 from core.workspace import Inputs, Output, Result
 
@@ -111,7 +112,9 @@ def run(inputs: Inputs) -> Output:
         encoder = open_encoder(model)
         array = _target(inputs, (len(texts), encoder.dimension))
         known = Known.of([r for r in inputs.earlier if r.info.get("revision") == encoder.revision])
-        tokens, kept, facts = embed_texts(encoder, texts, keys, array, known, inputs.scratch, inputs.progress)
+        tokens, kept, facts = embed_texts(
+            encoder, texts, keys, array, known, inputs.scratch, inputs.progress, inputs.compute
+        )
         info |= {
             "kind": "model",
             "revision": encoder.revision,
@@ -126,6 +129,7 @@ def run(inputs: Inputs) -> Output:
                 "model for a map that can be trusted."
             )
     truncated = tokens > kept
+    info["compute"] = inputs.compute.facts()
     info |= {
         "dimension": int(array.shape[1]), "records": len(texts), "empty": int(empty.sum()), "truncated": int(truncated.sum()),
         "distinct": len(set(keys)), "tokens": int(tokens.sum()), "tokens_read": int(kept.sum()),
@@ -205,6 +209,7 @@ def embed_texts(
     known: Known,
     scratch: Path,
     progress: Progress,
+    compute: cluster.Compute = cluster.HERE,
 ) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
     """Fill `out` (N, d) with unit rows; returns tokens of each text, tokens read of it, and counts.
 
@@ -233,8 +238,20 @@ def embed_texts(
     tokens = encoder.tokenise([texts[row] for row in todo])
     total, done, since = int(tokens.kept.sum()), 0, 0
     waiting: list[int] = []
-    for batch in batches(tokens.kept, encoder.budget):
-        block = np.asarray(encoder.vectors(tokens, batch), np.float32)
+    planned = list(batches(tokens.kept, encoder.budget))
+
+    def unit(number: int) -> cluster.Unit:
+        return {"texts": [texts[todo[place]] for place in planned[number]]}
+
+    blocks: Iterator[tuple[int, np.ndarray]]
+    if compute.here:
+        blocks = ((number, encoder.vectors(tokens, batch)) for number, batch in enumerate(planned))
+    else:
+        settings = {"model": encoder.name, "revision": encoder.revision}
+        spread = cluster.spread(compute, "core.embedding.encode:worker", settings, unit, range(len(planned)), scratch)
+        blocks = ((number, found["vectors"].reshape(len(planned[number]), -1)) for number, found in spread)
+    for number, found in blocks:
+        batch, block = planned[number], np.asarray(found, np.float32)
         norms = np.linalg.norm(block, axis=1, keepdims=True)
         block = np.divide(block, norms, out=np.zeros_like(block), where=norms > 1e-12)
         for place, vector in zip(batch, block, strict=True):
@@ -256,6 +273,22 @@ def embed_texts(
             if first[key] != row:
                 out[row] = out[first[key]]
     return full, kept, {"embedded": len(todo), "reused": reused, "resumed": resumed}
+
+
+def worker(settings: dict[str, Any]) -> Callable[[cluster.Unit], cluster.Values]:
+    """What another worker makes of a batch of texts: the vectors that this process would have made of it."""
+    encoder = open_encoder(settings["model"])
+    if encoder.revision != settings["revision"]:
+        raise InputError(
+            f"A worker has another revision of {settings['model']} ({encoder.revision}, not {settings['revision']}). Give every "
+            "node the same files."
+        )
+
+    def work(unit: cluster.Unit) -> cluster.Values:
+        tokens = encoder.tokenise(unit["texts"])
+        return {"vectors": encoder.vectors(tokens, np.arange(len(unit["texts"]))).ravel()}
+
+    return work
 
 
 def batches(sizes: np.ndarray, budget: int) -> Iterator[np.ndarray]:

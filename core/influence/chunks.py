@@ -3,7 +3,7 @@
 import os
 import time
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +22,11 @@ def run_batches(
     columns: Sequence[str],
     progress: Progress,
     keep_every: float = KEEP_EVERY,
+    spread: Callable[[Sequence[int]], Iterator[tuple[int, dict[str, np.ndarray]]]] | None = None,
 ) -> tuple[dict[str, np.ndarray], float]:
     """({column: (N,) float64, NaN where no batch reached}, tokens per second of this run).
+
+    With `spread`, other workers do what `work` would do here: given the numbers of batches, it yields (number, values) in any order.
 
     `work(rows)` returns one value a row for each column; `sizes` (N,) are the rows' tokens. `label` must change with anything that
     the values or the batches depend on: files of another label are not read. Batches are the same in a resumed run, so its values
@@ -57,10 +60,9 @@ def run_batches(
         pending.clear()
 
     try:
-        for i, rows in enumerate(batches):
-            if done[i]:
-                continue
-            values = work(rows)
+        todo = np.flatnonzero(~done).tolist()
+        for i, values in spread(todo) if spread else ((i, work(batches[i])) for i in todo):
+            rows = batches[i]
             for name in columns:
                 found[name][rows] = values[name]
             pending.append(i)

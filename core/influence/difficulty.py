@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.errors import QuadrantError
-from core.influence import models
+from core.influence import actors, models
 from core.influence.chunks import run_batches
 from core.influence.encode import plan_batches
 from core.influence.losses import ResponseLoss, make_batch
@@ -74,6 +74,7 @@ def run(inputs: Inputs) -> Output:
             lambda batch, nll=nll: {"nll": nll(batch)},
             ("nll",),
             part(progress, k * 0.55, 0.55 + k * 0.45),
+            spread=actors.losses(inputs, each, batches),
         )
         values[rows] = found["nll"][rows]
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
@@ -94,6 +95,7 @@ def run(inputs: Inputs) -> Output:
         "reused": int(reused.sum()),
         "alone_and_together": gap,
         "check": "" if gap is None else f"a record alone and in its batch differs by {gap:.1e}",
+        "compute": inputs.compute.facts(),
         "tokens_per_second": round(rate),
         "seconds": round(time.monotonic() - started, 1),
     }

@@ -83,6 +83,11 @@ class Ghost:
                 found |= set(own.values())
         self.direct |= wanted - found
 
+    def take_slowly(self, names: Sequence[str]) -> None:
+        """Score these parameters by plain gradients, as another worker's probe found necessary."""
+        self.direct |= set(names)
+        self._plan()
+
     def _give_up(self, name: str) -> None:
         """Take the slow way for the parameters of a module (and so for every module that shares them)."""
         self.direct |= set(self.hooked[name].values())

@@ -7,6 +7,7 @@ step * influence. Positive = helpful. Unlike DIQ, nothing is projected to 4,096 
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.errors import InputError, QuadrantError
-from core.influence import checkpoints, holdout, models, queries, scoring, spaces
+from core.influence import actors, checkpoints, holdout, models, queries, scoring, spaces
 from core.influence.batches import Halving
 from core.influence.chunks import run_batches
 from core.influence.direction import Direction, read, save
@@ -30,13 +31,13 @@ from core.progress import Progress, part
 from core.workspace import Inputs, Output, Result, digest_of
 
 DEFAULTS: dict[str, Any] = {
-    "model": models.PROXY,  # or a folder, or a hub id
+    "model": models.MATCH,  # the matching proxy; or "proxy" (a language model trained here), a folder, a hub id
     "revision": "",
     "space": "lora",  # or "all", "last-2"
     "rank": 8,
     "score": "dot",  # or "cosine", which takes plain gradients, one record at a time
     "loss": "mean",  # a record's loss: mean or sum over its response tokens; sum favours long responses
-    "direction": "mean",  # or "adam", "ggn": see preconditioned.py
+    "direction": "auto",  # ggn for the matching proxy, else mean; or "mean", "adam", "ggn": see preconditioned.py
     "curvature_records": 256,  # training records that adam and ggn look at
     "damping": 0.1,  # of ggn, over the mean diagonal
     "iterations": 10,  # of conjugate gradients
@@ -73,6 +74,12 @@ def fingerprint(params: dict[str, Any]) -> str:
 
 
 def run(inputs: Inputs) -> Output:
+    if inputs.params["model"] == models.MATCH:
+        from core.influence import match_step
+
+        return match_step.run(inputs)
+    if inputs.params["direction"] == "auto":
+        inputs = replace(inputs, params={**inputs.params, "direction": "mean"})
     params, training, progress = inputs.params, inputs.datasets["training"], inputs.progress
     for name, known in (("score", SCORES), ("direction", DIRECTIONS)):
         if params[name] not in known:
@@ -153,6 +160,7 @@ def run(inputs: Inputs) -> Output:
         "check": _check_sentence(gap, together),
         "direct": direct,
         "batches": setup.batching + "".join(s.halved for s in seen),
+        "compute": inputs.compute.facts(),
         "tokens_per_second": round(float(np.mean([s.rate for s in seen]))),
         "seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip
@@ -203,6 +211,7 @@ def _stage(
     values, rate = run_batches(
         inputs.scratch, label + digest_of(*tokens.keys(), str(setup.batch_tokens), str(rows))[:12],
         batches, tokens.lengths, work, columns, part(progress, 0.3 if how else 0.1, 1.0),
+        spread=actors.influence(inputs, ghost, label, tokens, batches),
     )  # fmt: skip
     return values, _Seen(ghost, gap, together, rate, work.note)
 

@@ -154,7 +154,7 @@ def test_a_validation_set_replaces_the_held_out_records(copy):
 
 def test_killed_and_resumed_is_bit_for_bit_the_unbroken_run(copy, monkeypatch):
     workspace, results = copy
-    monkeypatch.setattr("core.influence.chunks.run_batches.__defaults__", (0.0,))
+    monkeypatch.setattr("core.influence.chunks.run_batches.__defaults__", (0.0, None))
     params = influence.DEFAULTS | {"batch_tokens": 256}
     whole = compute(workspace, influence, params, results, key="1" * 16).table()
     scored = []
