@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from core.errors import InputError, MissingInput
 from core.review.rubrics import DEFAULT, Rubric, json_of, ready, rubric_from
 from core.review.schema import Store, now, reading, tables, writing
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 
 def store_rubric(store: Store, rubric: Rubric) -> str:
@@ -44,7 +49,7 @@ def rubric_kept(store: Store, digest: str) -> Rubric:
     """The rubric of a digest that a sample or verdict names; "" gives the default. InputError when it was never kept."""
     if not digest:
         return ready()[DEFAULT]
-    return _kept(store, digest)
+    return next((one for one in ready().values() if one.digest == digest), None) or _kept(store, digest)
 
 
 @lru_cache(maxsize=64)
@@ -59,7 +64,14 @@ def _kept(store: Store, digest: str) -> Rubric:
     return rubric_from(text, f"the kept rubric {digest[:12]}")
 
 
-def _keep(store: Store, connection, rubric: Rubric) -> None:
+def keep_ready(store: Store, connection: Connection, digests: Iterable[str]) -> None:
+    """Keeps those of the ready rubrics that verdicts about to be saved name: a later version of Quadrant may word them otherwise."""
+    for one in ready().values():
+        if one.digest in digests:
+            _keep(store, connection, one)
+
+
+def _keep(store: Store, connection: Connection, rubric: Rubric) -> None:
     if store.engine.dialect.name == "postgresql":
         from sqlalchemy.dialects.postgresql import insert
     else:

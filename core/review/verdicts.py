@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from math import isfinite
 
 from core.errors import InputError, MissingInput
-from core.review.rubric_store import rubric_kept
+from core.review.rubric_store import keep_ready, rubric_kept
 from core.review.rubrics import refusal
 from core.review.schema import Store, as_moment, now, reading, tables, writing
 
@@ -102,6 +102,7 @@ def save_verdicts(store: Store, verdicts: Sequence[Verdict]) -> list[str]:
                 raise MissingInput(
                     f"There is no sample {row['sample_id']!r} to save a verdict in. Open the audit again."
                 )
+        keep_ready(store, connection, {row["rubric"] for row in rows})
         connection.execute(
             insert(t.verdicts).on_conflict_do_nothing(index_elements=["client_id"]), list(wanted.values())
         )

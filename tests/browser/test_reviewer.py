@@ -86,7 +86,7 @@ def test_undo_note_answers_and_revision_make_the_right_chain(audit, folder):
     assert row[2] == "The dose, q1w2 ru: 10x too high?" and row[3] >= 0
     page.keyboard.press("u")
     assert count(page) == "Record 1 of 50"
-    assert page.locator(".reviewer textarea").input_value() == row[2], "an undo throws no words away"
+    assert page.locator(".reviewer #note").input_value() == row[2], "an undo throws no words away"
     saved(page)
     assert [r[0] for r in stored(folder, "SELECT outcome FROM verdicts ORDER BY received_at")] == ["fail", "withdrawn"]
     page.keyboard.press("1")
@@ -101,7 +101,7 @@ def test_undo_note_answers_and_revision_make_the_right_chain(audit, folder):
 
 def test_mouse_does_all_of_it(audit, folder):
     page = audit()
-    page.get_by_role("group", name="Is the output correct?").get_by_role("button", name="No").click()
+    page.get_by_role("group", name="Is the output correct?").get_by_role("button", name="No", exact=True).click()
     page.locator(".reviewer .outcome.fail").click()
     page.locator(".reviewer .outcome.unsure").click()
     page.get_by_role("button", name="Record 1: fail").click()
@@ -139,7 +139,7 @@ def test_a_draft_survives_a_reload(audit):
     page.keyboard.press("w")
     page.reload()
     page.wait_for_selector(".reviewer .outcome:not([disabled])", timeout=30_000)
-    assert page.locator(".reviewer textarea").input_value() == "half a thought"
+    assert page.locator(".reviewer #note").input_value() == "half a thought"
     question = page.get_by_role("group", name="Would I be satisfied")
     assert question.get_by_role("button", name="Yes").get_attribute("aria-pressed") == "true"
 

@@ -26,9 +26,10 @@ from typing import Any
 import streamlit as st
 
 from core.errors import InputError, QuadrantError
+from core.review.rubrics import DEFAULT, Option, Rubric, ready
 from core.review.samples import Sample, SampleRecord
 from core.review.schema import Store
-from core.review.verdicts import QUESTIONS, Standing, Verdict, save_verdicts
+from core.review.verdicts import Standing, Verdict, save_verdicts
 from pages.ui.reviewer.record import COLUMNS, bounded, shown, size
 
 HERE = Path(__file__).parent
@@ -37,6 +38,10 @@ WINDOW = 150
 WINDOW_CHARACTERS = 3_000_000
 _LETTER = {"pass": "p", "fail": "f", "unsure": "u"}
 Rows = Callable[[Sequence[str]], Mapping[str, Mapping[str, Any]]]
+About = Callable[[Sequence[str]], Mapping[str, Mapping[str, Any]]]
+"""Record ids -> {record_id: {"facts": [(name, text)], "near": what stands on the fold of its neighbours}}."""
+Near = Callable[[str], list[dict[str, Any]]]
+"""A record id -> its neighbours: [{"title", "facts", "parts": [{"name", "note", "sides"}]}]."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,13 @@ def _verdict(item: Any, sample_id: str, who: str) -> Verdict:
             seconds=item.get("seconds"),
             created_at=item["created_at"],
             supersedes=tuple(str(one) for one in item.get("supersedes") or ()),
+            rubric=str(item.get("rubric") or ""),
+            answer_notes={str(key): note for key, note in (item.get("answer_notes") or {}).items() if note},
+            error_types=tuple(str(one) for one in item.get("error_types") or ()),
+            severity=item.get("severity") or "",
+            high_stakes=bool(item.get("high_stakes")),
+            guideline=item.get("guideline") or "",
+            correction=item.get("correction") or None,
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         raise InputError("The browser sent a verdict that cannot be read. Reload the page.") from None
@@ -134,7 +146,9 @@ def reviewer(
     standings: Sequence[Standing],
     on_outbox: Callable[[list[Any]], Saved],
     key: str,
-    questions: Mapping[str, str] = QUESTIONS,
+    rubric: Rubric | None = None,
+    about: About | None = None,
+    near: Near | None = None,
     go_to: tuple[str, str] | None = None,
 ) -> Saved:
     """Mounts the reviewer for one sample and one reviewer; gives back what became of the last batch.
@@ -142,6 +156,8 @@ def reviewer(
     records: the sample's records in reading order. rows: record ids -> {record_id: what `shown` makes of a row}; asked for the
     window alone; an id that is missing from the answer is said to be gone from the dataset. standings: what stands of `who`'s own
     verdicts (never of others: a second reader reads blind). on_outbox: saves a batch before this run goes on; see `save_outbox`.
+    rubric: what is asked (`core.review.rubric_store.rubric_of`); None: the default. about: more facts of the records of a window,
+    as their place on the map; near: the neighbours of the one record whose reader asks for them.
     go_to: (record id, a text of its own for each time it is asked): the record to show now; None leaves the reader where they are.
     """
     inbox = f"{key}.answer"
@@ -168,16 +184,18 @@ def reviewer(
     # A whole giant text travels once for each time it is asked for, not with every answer after it.
     whole = want.get("whole") if st.session_state.get(f"{key}.whole") != want.get("nonce") else None
     st.session_state[f"{key}.whole"] = want.get("nonce")
-    token = f"{sample.id}:{first}:{len(window)}"
+    rubric = rubric or ready()[DEFAULT]
+    token = f"{sample.id}:{rubric.digest[:16]}:{first}:{len(window)}"
     last = max(want, _mapping(state, "outbox"), key=lambda told: told.get("at") or 0)
-    held = None if last.get("has") == token and whole is None else _records(window, rows, whole)
+    held = None if last.get("has") == token and whole is None else _records(window, rows, whole, about)
     data = {
         "sample": {"id": sample.id, "name": sample.name, "count": len(records), "reviewer": who, "start": start},
-        "questions": [{"id": name, "text": text} for name, text in questions.items()],
+        "rubric": None if held is None else _rubric(rubric),
         # Records that the browser says it holds are not sent again with each acknowledgement.
         "window": {"start": first, "end": first + len(window), "token": token, "records": held},
         "outcomes": "".join(_letter(known.get(record.record_id)) for record in records),
         "verdicts": {one.record_id: _said(known[one.record_id]) for one in window if one.record_id in known},
+        "near": _near(want, window, near, f"{key}.near"),
         "goto": None if asked is None else {"position": asked, "nonce": go_to[1]},
         "answered": nonce,
         "acked": list(saved.acked),
@@ -198,8 +216,56 @@ def _window(records: Sequence[SampleRecord], at: int) -> tuple[Sequence[SampleRe
     return records[first : first + WINDOW], first
 
 
-def _records(window: Sequence[SampleRecord], rows: Rows, whole: Any) -> list[dict[str, Any]]:
-    found = rows([record.record_id for record in window])
+def _rubric(rubric: Rubric) -> dict[str, Any]:
+    """A rubric for the screen."""
+
+    def options(given: Sequence[Option]) -> list[dict[str, str]]:
+        return [{"id": one.id, "label": one.label, "counts": one.counts} for one in given]
+
+    return {
+        "digest": rubric.digest, "id": rubric.id, "title": rubric.title, "rule": rubric.rule,
+        "fails_allowed": rubric.fails_allowed, "failing_severity": list(rubric.failing_severity),
+        "error_types": options(rubric.error_types), "severity": options(rubric.severity), "high_stakes": rubric.high_stakes,
+        "correction": rubric.correction, "guideline": rubric.guideline,
+        "criteria": [
+            {
+                "id": one.id, "title": one.title, "text": one.text, "needed": one.needed, "options": options(one.options),
+                "detail": {
+                    "text": one.detail.text, "options": options(one.detail.options), "implied": dict(one.detail.implied)
+                } if one.detail else None,
+            }
+            for one in rubric.criteria
+        ],
+    }  # fmt: skip
+
+
+def _near(
+    want: Mapping[str, Any], window: Sequence[SampleRecord], near: Near | None, key: str
+) -> dict[str, Any] | None:
+    """The neighbours that were asked for, once for each time: comparing texts takes a moment."""
+    asked = want.get("near")
+    if near is None or not asked or st.session_state.get(key) == want.get("nonce"):
+        return None
+    st.session_state[key] = want.get("nonce")
+    if asked not in {record.record_id for record in window}:
+        return None
+    return {"record_id": asked, "items": near(asked)}
+
+
+def _records(
+    window: Sequence[SampleRecord], rows: Rows, whole: Any, about: About | None = None
+) -> list[dict[str, Any]]:
+    ids = [record.record_id for record in window]
+    found = rows(ids)
+    more = about(ids) if about else {}
+    found = {
+        one: {
+            **row,
+            "facts": [*row["facts"], *more.get(one, {}).get("facts", ())],
+            "near": more.get(one, {}).get("near"),
+        }
+        for one, row in found.items()
+    }
     result, budget = [], WINDOW_CHARACTERS
     for record in window:
         row = found.get(record.record_id)
@@ -235,6 +301,13 @@ def _brief(verdict: Verdict) -> dict[str, Any]:
         "answers": dict(verdict.answers),
         "note": verdict.note,
         "created_at": verdict.created_at,
+        "rubric": verdict.rubric,
+        "answer_notes": dict(verdict.answer_notes),
+        "error_types": list(verdict.error_types),
+        "severity": verdict.severity,
+        "high_stakes": verdict.high_stakes,
+        "guideline": verdict.guideline,
+        "correction": verdict.correction,
     }
 
 
@@ -255,7 +328,10 @@ def _component() -> Callable[..., Any]:
 
 def script() -> str:
     """The component's JavaScript as the one module that Streamlit takes: the files in order, their imports resolved."""
-    parts = [(HERE / name).read_text("utf-8") for name in ("text.js", "outbox.js", "reviewer.js")]
+    parts = [
+        (HERE / name).read_text("utf-8")
+        for name in ("text.js", "outbox.js", "markdown.js", "panel.js", "paper.js", "reviewer.js")
+    ]
     joined = re.sub(r'^import \{[^}]*\} from "\./[a-z]+\.js";\n', "", "\n".join(parts), flags=re.MULTILINE)
     return re.sub(r"^export (?=function|class|const)", "", joined, flags=re.MULTILINE)
 

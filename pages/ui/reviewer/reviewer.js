@@ -1,8 +1,10 @@
 // The reviewer: one record at a time with its verdict beside it. All records of the sample (a window of a large one) are held here,
 // so the next one shows at once; verdicts travel to Python in batches through the outbox, at their own pace.
 
-import { block, el } from "./text.js";
+import { el } from "./text.js";
 import { Outbox, Shelf, clientId } from "./outbox.js";
+import { Panel, blankForm, button, formFrom, formText, keycap, ruledOutcome } from "./panel.js";
+import { Paper } from "./paper.js";
 
 const OUTCOMES = [
   { id: "pass", key: "1", label: "Pass", glyph: "✓" },
@@ -11,38 +13,19 @@ const OUTCOMES = [
 ];
 const WORDS = { pass: "pass", fail: "fail", unsure: "unsure", disputed: "two verdicts", "": "unread" };
 const LETTERS = { p: "pass", f: "fail", u: "unsure", d: "disputed", ".": "" };
-const ANSWERS = [
-  { id: "yes", label: "Yes" },
-  { id: "no", label: "No" },
-  { id: "unsure", label: "?", name: "Unsure" },
-];
-const QUESTION_KEYS = "qwertyiop"; // without u, which is undo
 const PAGE = 50; // cells of the strip
 const AHEAD = 20; // ask for the next window this many records before the held ones end
 const REVISE = 900; // milliseconds after the last change of a given verdict before it is kept as a new one
-const ROLES = { system: "System", user: "User", assistant: "Assistant", tool: "Tool", developer: "Developer" };
+const IDLE = 60; // seconds without a key, touch or scroll after which the clock of a record stands still
 
 const TYPED =
   "input:not([type=radio]),textarea,select,[contenteditable],[role=combobox],[role=listbox],[role=textbox],[role=menu],[role=grid],canvas,iframe," +
   "[data-testid=stPopoverBody]";
 
-const same = (a, b) => JSON.stringify(Object.entries(a ?? {}).sort()) === JSON.stringify(Object.entries(b ?? {}).sort());
 // Digests from before the texts themselves were digested tell nothing of a change.
 const changedSince = (head, record) => String(head.record_digest).startsWith("seen-") && head.record_digest !== record.digest;
+const SIGNS = ["keydown", "pointerdown", "pointermove", "wheel", "touchmove", "focus"];
 const clock = (s) => `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, "0")}`;
-
-function button(className, label, onClick) {
-  const node = el("button", className, label);
-  node.type = "button";
-  node.onclick = onClick;
-  return node;
-}
-
-function keycap(key) {
-  const node = el("kbd", "", key);
-  node.setAttribute("aria-hidden", "true");
-  return node;
-}
 
 class Reviewer {
   constructor(parent) {
@@ -54,6 +37,9 @@ class Reviewer {
     this.undos = [];
     this.position = -1;
     this.spent = new Map(); // record_id -> seconds looked at
+    this.paces = []; // seconds of the verdicts given in this window
+    this.nearby = new Map(); // record_id -> its neighbours with the differences, fetched on demand
+    this.lastSign = performance.now();
     this.build();
     this.onKey = (event) => this.key(event);
     this.onVisible = () => (document.hidden ? this.pause() : this.resume());
@@ -61,9 +47,11 @@ class Reviewer {
       this.commit();
       if (this.outbox?.waiting && !this.outbox.shelf.durable) event.preventDefault();
     };
+    this.onSign = () => this.sign();
     this.onLine = () => this.outbox && (this.outbox.changed(), this.outbox.nonce || this.outbox.flush());
     document.addEventListener("keydown", this.onKey, true);
     document.addEventListener("visibilitychange", this.onVisible);
+    for (const name of SIGNS) window.addEventListener(name, this.onSign, { capture: true, passive: true });
     window.addEventListener("beforeunload", this.onLeave);
     window.addEventListener("online", this.onLine);
     window.addEventListener("offline", this.onLine);
@@ -76,6 +64,7 @@ class Reviewer {
     clearInterval(this.ticker);
     document.removeEventListener("keydown", this.onKey, true);
     document.removeEventListener("visibilitychange", this.onVisible);
+    for (const name of SIGNS) window.removeEventListener(name, this.onSign, { capture: true });
     window.removeEventListener("beforeunload", this.onLeave);
     window.removeEventListener("online", this.onLine);
     window.removeEventListener("offline", this.onLine);
@@ -104,9 +93,13 @@ class Reviewer {
     this.notice.hidden = true;
 
     const body = el("div", "body");
-    this.record = el("article", "record");
-    this.record.tabIndex = 0;
-    this.record.setAttribute("aria-label", "Record");
+    this.paper = new Paper({
+      memo: null,
+      wantWhole: (record) => this.wantWhole(record),
+      wantNear: (record) => this.tell("want", { position: this.position, near: record.record_id, nonce: Date.now() }),
+      near: (record) => this.nearby.get(record.record_id),
+    });
+    this.record = this.paper.node;
     this.pane = el("aside", "pane");
     this.pane.setAttribute("aria-label", "Verdict");
     body.append(this.record, this.pane);
@@ -131,22 +124,17 @@ class Reviewer {
       outcomes.append(node);
       return node;
     });
-    this.questionBox = el("div", "questions");
-    this.noteBox = el("div", "note");
-    const label = el("label", "", "Note ");
-    label.append(keycap("n"));
-    this.note = el("textarea");
-    this.note.id = "note";
-    label.htmlFor = "note";
-    this.note.rows = 2;
-    this.note.maxLength = 20000;
-    this.note.placeholder = "What is wrong, or what you were unsure of";
-    this.note.setAttribute("aria-keyshortcuts", "n");
-    this.note.oninput = () => {
-      this.form.note = this.note.value.replaceAll("\0", "");
-      this.touched();
-    };
-    this.noteBox.append(label, this.note);
+    this.ruled = el("div", "ruled");
+    this.panel = new Panel({
+      changed: () => this.touched(),
+      leave: () => this.record.focus({ preventScroll: true }),
+      unfold: () => this.foldPane(false),
+      response: () => this.response(),
+    });
+    this.pane.addEventListener("click", (event) => {
+      // After a click the keys go on: an Enter must not press the same button again.
+      if (event.detail && event.target.closest?.("button")) this.record.focus({ preventScroll: true });
+    });
     const foot = el("div", "foot");
     const step = (text, key, name, onClick) => {
       const node = button("step", text, onClick);
@@ -157,13 +145,14 @@ class Reviewer {
     };
     this.back = step("←", "left arrow", "Previous record", () => this.go(this.position - 1));
     this.undoButton = step("Undo", "u", "Undo the last verdict", () => this.undo());
+    this.skipButton = step("Skip", "k", "Skip for now", () => this.skip());
     this.firstButton = step("First unread", "g", "First unread record", () => this.firstUnread());
     this.forward = step("→", "right arrow", "Next record", () => this.go(this.position + 1));
     this.timer = el("div", "timer");
     this.timer.title = "Time on this record";
     // Shown on a narrow screen alone, where the questions would hide the record.
     this.unfold = button("quiet unfold", "", () => this.foldPane(!this.pane.classList.contains("folded"), true));
-    this.pane.append(this.hint, outcomes, this.unfold, this.questionBox, this.noteBox, foot, this.timer);
+    this.pane.append(this.hint, outcomes, this.ruled, this.unfold, this.panel.node, foot, this.timer);
   }
 
   foldPane(folded, remember = false) {
@@ -173,29 +162,17 @@ class Reviewer {
     if (remember) this.memo.put("pane", { folded });
   }
 
-  buildQuestions(questions) {
-    this.questions = questions;
-    this.questionRows = questions.map((question, index) => {
-      const row = el("div", "question");
-      row.setAttribute("role", "group");
-      row.setAttribute("aria-label", question.text);
-      const text = el("div", "ask");
-      const key = QUESTION_KEYS[index];
-      if (key) text.append(keycap(key));
-      text.append(el("span", "", question.text));
-      const choices = el("div", "choices");
-      row.buttons = ANSWERS.map((answer) => {
-        const node = button(`choice ${answer.id}`, answer.label, () => {
-          this.reply(question.id, this.form.answers[question.id] === answer.id ? null : answer.id);
-        });
-        node.setAttribute("aria-label", answer.name ?? answer.label);
-        choices.append(node);
-        return node;
-      });
-      row.append(text, choices);
-      return row;
+  setRubric(rubric) {
+    this.rubric = rubric;
+    this.panel.setRubric(rubric);
+    this.pane.classList.toggle("ruling", rubric.rule === "needed");
+    this.keys?.remove();
+    this.keys = null;
+    OUTCOMES.forEach(({ id, key }, i) => {
+      const now = rubric.rule === "reader" ? key : id === "unsure" ? "0" : "↵";
+      this.outcomeButtons[i].querySelector("kbd").textContent = now;
+      this.outcomeButtons[i].setAttribute("aria-keyshortcuts", now === "↵" ? "Enter" : now);
     });
-    this.questionBox.replaceChildren(...this.questionRows);
   }
 
   // ---------------------------------------------------------------- what Python says
@@ -205,7 +182,11 @@ class Reviewer {
     const identity = `${data.sample.id}|${data.sample.reviewer}`;
     const fresh = identity !== this.identity;
     if (fresh) this.begin(data, identity);
-    if (!same(data.questions, this.questions)) this.buildQuestions(data.questions);
+    if (data.rubric && data.rubric.digest !== this.rubric?.digest) {
+      this.commit();
+      this.setRubric(data.rubric);
+      this.shown = null; // drawn anew below, its form read under this rubric
+    }
     this.sample = data.sample;
     const { start, end, token, records } = data.window;
     if (records) {
@@ -221,6 +202,11 @@ class Reviewer {
     for (let position = start; position < end; position++) {
       const id = this.held.get(position)?.record_id;
       if (id && !data.verdicts[id]) this.server.delete(id);
+    }
+    if (data.near) {
+      this.nearby.set(data.near.record_id, data.near.items);
+      const now = this.current;
+      if (now?.record_id === data.near.record_id) this.paper.nearCame(now);
     }
     for (const [id, standing] of Object.entries(data.verdicts)) this.server.set(id, standing);
     this.outbox.answer(data);
@@ -247,13 +233,16 @@ class Reviewer {
     this.outbox?.close();
     this.identity = identity;
     this.has = null; // the window that Python need not send again
-    for (const map of [this.held, this.full, this.server, this.local, this.spent]) map.clear();
+    for (const map of [this.held, this.full, this.server, this.local, this.spent, this.nearby]) map.clear();
     this.undos = [];
+    this.paces = [];
     this.position = -1;
     this.sample = data.sample;
     const prefix = `quadrant.review.${identity}.`;
     this.drafts = new Shelf(prefix + "draft.");
     this.memo = new Shelf(prefix);
+    this.paper.host.memo = this.memo;
+    this.skipped = new Set(this.memo.get("skipped")?.ids ?? []);
     this.foldPane(this.memo.get("pane")?.folded ?? innerHeight < 1000);
     this.outbox = new Outbox(prefix, (payload) => this.tell("outbox", payload), () => this.drawSave());
     for (const verdict of this.outbox.pending.values()) {
@@ -334,10 +323,37 @@ class Reviewer {
     else this.say("Every record has a verdict.");
   }
 
+  // The next record without a verdict, those that were skipped last; -1 when there is none.
   nextUnread(from) {
-    const all = this.all;
-    const after = all.indexOf("", from + 1);
-    return after >= 0 ? after : all.indexOf("");
+    const { all, skipped } = this;
+    const find = (wanted) => {
+      for (let n = 1; n <= all.length; n++) {
+        const at = (from + n) % all.length;
+        if (all[at] === "" && wanted(at)) return at;
+      }
+      return -1;
+    };
+    const fresh = skipped.size ? find((at) => !skipped.has(at)) : find(() => true);
+    return fresh >= 0 ? fresh : find(() => true);
+  }
+
+  // Left for later: it stays unread and comes again after the others.
+  skip() {
+    if (!this.current) return;
+    if (!this.all[this.position]) {
+      this.skipped.add(this.position);
+      this.memo.put("skipped", { ids: [...this.skipped] });
+    }
+    const next = this.nextUnread(this.position);
+    this.say(`Record ${this.position + 1} skipped.`);
+    if (next >= 0 && next !== this.position) this.show(next);
+    else this.go(this.position + 1);
+  }
+
+  goUnread() {
+    const next = this.nextUnread(this.position);
+    if (next < 0) this.say("Every record has a verdict.");
+    else this.go(next);
   }
 
   show(position, still = false) {
@@ -352,10 +368,12 @@ class Reviewer {
     else if (!this.held.has(ahead)) this.want(ahead);
     const head = record && this.head(record);
     const draft = record && this.drafts.get(record.record_id);
-    this.form = { answers: { ...(draft?.answers ?? head?.answers ?? {}) }, note: draft?.note ?? head?.note ?? "" };
-    this.note.value = this.form.note;
-    this.draw(record);
+    this.form = formFrom(draft ?? head, this.rubric);
+    this.refusal = null;
+    this.panel.load(this.form, Boolean(record) && !record.missing);
+    this.paper.draw(record);
     this.record.scrollTop = 0;
+    this.pane.scrollTop = 0;
     if (!still && this.root.getBoundingClientRect().top < 0) this.root.scrollIntoView({ block: "start" });
     this.resume();
     this.refresh();
@@ -367,12 +385,31 @@ class Reviewer {
 
   // ---------------------------------------------------------------- judging
 
+  // The answer as it came, to begin a correction with; null while only a part of it is here.
+  response() {
+    const answer = this.current?.turns?.find((turn) => turn.answer);
+    return !answer || answer.whole ? null : answer.text;
+  }
+
   judge(outcome) {
     const record = this.current;
     if (!record || record.missing) return;
+    if (this.rubric.rule === "needed" && outcome !== "unsure") {
+      const ruled = ruledOutcome(this.rubric, this.form);
+      if (ruled !== outcome) {
+        const missing = this.panel.missing();
+        this.refuse(
+          ruled
+            ? `By the rule of this rubric the answers make it ${ruled === outcome ? "" : `"${ruled}"`}. Change an answer, or say Unsure.`
+            : `Not answered yet: ${missing.join(", ")}.`,
+        );
+        return;
+      }
+    }
     const before = this.head(record);
     const conflict = !this.local.has(record.record_id) && this.server.get(record.record_id)?.conflict?.length;
-    const unchanged = before?.outcome === outcome && same(before.answers, this.form.answers) && before.note === this.form.note;
+    const unchanged =
+      before?.outcome === outcome && formText(before) === formText(this.form) && (before.rubric || this.rubric.digest) === this.rubric.digest;
     if (!unchanged || conflict || (before && changedSince(before, record))) this.give(record, outcome, before);
     const next = before ? Math.min(this.position + 1, this.sample.count - 1) : this.nextUnread(this.position);
     this.say(`Record ${this.position + 1}: ${outcome}.`);
@@ -380,56 +417,64 @@ class Reviewer {
     else this.refresh();
   }
 
-  give(record, outcome, before, remember = true) {
+  // Enter, where the rule of the rubric decides.
+  judgeByRule() {
+    const ruled = ruledOutcome(this.rubric, this.form);
+    if (ruled) this.judge(ruled);
+    else {
+      const missing = this.panel.missing();
+      this.refuse(`Not answered yet: ${missing.join(", ")}.`);
+      this.panel.active = Math.max(0, this.panel.firstOpen());
+      this.panel.draw();
+    }
+  }
+
+  refuse(text) {
+    this.refusal = text;
+    this.say(text);
+    this.refresh();
+  }
+
+  give(record, outcome, before, { remember = true, form = this.form, rubric = this.rubric.digest } = {}) {
     clearTimeout(this.reviseTimer);
+    const seconds = Math.round(this.seconds(record) * 10) / 10;
     const verdict = {
       client_id: clientId(),
       record_id: record.record_id,
       record_digest: record.digest,
       position: this.position,
       outcome,
-      answers: { ...this.form.answers },
-      note: this.form.note,
-      seconds: Math.round(this.seconds(record) * 10) / 10,
+      ...structuredClone(form),
+      rubric,
+      seconds,
       created_at: new Date().toISOString(),
       supersedes: this.supersedes(record),
     };
-    if (remember) {
-      const previous = before ? { outcome: before.outcome, answers: before.answers, note: before.note } : null;
-      this.undos.push({ record, position: this.position, previous });
-    }
+    if (remember) this.undos.push({ record, position: this.position, previous: before ?? null });
+    if (!before && outcome !== "withdrawn") this.paces.push(seconds);
     this.local.set(record.record_id, { verdict, position: this.position });
     this.all[this.position] = outcome === "withdrawn" ? "" : outcome;
+    if (this.skipped.delete(this.position)) this.memo.put("skipped", { ids: [...this.skipped] });
     this.drafts.drop(record.record_id);
     this.outbox.add(verdict);
   }
 
-  reply(question, answer) {
-    if (!this.current || this.current.missing) return;
-    if (answer) this.form.answers[question] = answer;
-    else delete this.form.answers[question];
-    this.touched();
-    this.refresh();
-  }
-
-  cycle(index) {
-    const question = this.questions[index];
-    if (!question) return;
-    const order = [undefined, "yes", "no", "unsure"];
-    const now = order.indexOf(this.form.answers[question.id]);
-    const next = order[(now + 1) % order.length] ?? null;
-    this.foldPane(false); // an answer by key is seen
-    this.reply(question.id, next);
-    this.say(`${question.text} ${next ?? "not answered"}`);
-  }
-
-  // An answer or a note changed: kept as a draft at once, and as a verdict of its own when one was given before.
+  // An answer or a text changed: kept as a draft at once, and as a verdict of its own when one was given before.
   touched() {
     const record = this.current;
-    if (!record) return;
+    if (!record || record.missing) return;
+    this.sign();
+    this.refusal = null;
     this.drafts.put(record.record_id, { ...this.form });
     clearTimeout(this.reviseTimer);
     if (this.head(record)) this.reviseTimer = setTimeout(() => (this.commit(), this.refresh()), REVISE);
+    this.refresh();
+  }
+
+  // What a changed form makes of a verdict given before: by the rule, or as it was; null while the rule cannot tell.
+  revised(head) {
+    if (this.rubric.rule === "reader" || head.outcome === "unsure") return head.outcome;
+    return ruledOutcome(this.rubric, this.form);
   }
 
   commit() {
@@ -437,8 +482,9 @@ class Reviewer {
     const record = this.position >= 0 ? this.current : null;
     const head = record && this.head(record);
     if (!head || !this.drafts.get(record.record_id)) return;
-    if (same(head.answers, this.form.answers) && head.note === this.form.note) this.drafts.drop(record.record_id);
-    else this.give(record, head.outcome, head);
+    if (formText(head) === formText(this.form)) return this.drafts.drop(record.record_id);
+    const outcome = this.revised(head);
+    if (outcome) this.give(record, outcome, head); // else the draft waits, and the hint says so
   }
 
   undo() {
@@ -449,19 +495,32 @@ class Reviewer {
     if (last && last.position !== this.position) this.show(last.position);
     const previous = last?.previous;
     const was = this.head(record);
-    this.form = { answers: { ...(previous ?? was).answers }, note: (previous ?? was).note };
-    this.give(record, previous?.outcome ?? "withdrawn", was, false);
+    const source = previous ?? was;
+    const form = { ...blankForm() };
+    for (const name of Object.keys(form)) form[name] = source[name] ?? form[name];
+    this.give(record, previous?.outcome ?? "withdrawn", was, { remember: false, form, rubric: source.rubric ?? "" });
     // What was typed is kept as a draft, so that an undo never throws words away.
-    if (!previous) this.drafts.put(record.record_id, { ...this.form });
+    if (!previous) this.drafts.put(record.record_id, form);
     this.show(this.position, true);
     this.say(previous ? `Back to ${previous.outcome}.` : "Verdict taken back.");
   }
 
   // ---------------------------------------------------------------- time
 
+  // Seconds on a record: only with the page in view, and at most IDLE after the last sign of the reader.
   seconds(record) {
-    const running = this.since && record === this.current ? (performance.now() - this.since) / 1000 : 0;
+    const until = Math.min(performance.now(), this.lastSign + IDLE * 1000);
+    const running = this.since && record === this.current ? Math.max(0, (until - this.since) / 1000) : 0;
     return (this.spent.get(record.record_id) ?? 0) + running;
+  }
+  // The reader is here: a clock that stood still goes on from now.
+  sign() {
+    const now = performance.now();
+    if (this.since && now > this.lastSign + IDLE * 1000) {
+      this.pause();
+      this.since = now;
+    }
+    this.lastSign = now;
   }
   pause() {
     const record = this.current;
@@ -469,11 +528,15 @@ class Reviewer {
     this.since = 0;
   }
   resume() {
-    this.since = document.hidden ? 0 : performance.now();
+    this.lastSign = performance.now();
+    this.since = document.hidden ? 0 : this.lastSign;
     this.tick();
   }
   tick() {
-    if (this.current) this.timer.textContent = clock(this.seconds(this.current));
+    if (!this.current) return;
+    const idle = this.since && performance.now() > this.lastSign + IDLE * 1000;
+    const text = clock(this.seconds(this.current)) + (idle ? " · stands still while you are away" : "");
+    if (this.timer.textContent !== text) this.timer.textContent = text;
   }
 
   // ---------------------------------------------------------------- keys
@@ -491,9 +554,9 @@ class Reviewer {
     }
     if (!inside && document.querySelector("[role=dialog]")) return;
     if (event.ctrlKey || event.metaKey || event.altKey) {
-      if (target !== this.note || event.key !== "Enter") return;
+      if (target.localName !== "textarea" || event.key !== "Enter") return;
     }
-    if (target === this.note) {
+    if (inside && target.localName === "textarea") {
       event.stopPropagation(); // "r" and "c" are Streamlit's own shortcuts
       if (event.isComposing) return;
       if (event.key === "Escape" || (event.key === "Enter" && (event.ctrlKey || event.metaKey))) {
@@ -517,9 +580,18 @@ class Reviewer {
     const letter = /^[\x20-\x7e]$/.test(event.key) ? event.key.toLowerCase() : /^Key([A-Z])$/.exec(event.code)?.[1]?.toLowerCase();
     if (event.key === "?") return this.toggleKeys(), true;
     if (this.keys?.open) return event.key === "Escape" && this.keys.close(), false;
-    if (digit && OUTCOMES[digit - 1]) return event.repeat || this.judge(OUTCOMES[digit - 1].id), true;
-    const question = QUESTION_KEYS.indexOf(letter ?? "\0");
-    if (question >= 0 && question < this.questions.length) return event.repeat || this.cycle(question), true;
+    const ruling = this.rubric.rule === "needed";
+    if (!event.repeat || !digit) {
+      const said = this.panel.key(event, letter, digit);
+      if (said !== null) {
+        if (!this.panel.node.offsetParent) this.foldPane(false); // an answer by key is seen
+        if (said) this.say(said);
+        return true;
+      }
+    }
+    if (digit && !ruling && OUTCOMES[digit - 1]) return event.repeat || this.judge(OUTCOMES[digit - 1].id), true;
+    if (ruling && event.key === "0") return event.repeat || this.judge("unsure"), true;
+    if (ruling && event.key === "Enter") return event.repeat || this.judgeByRule(), true;
     switch (event.key) {
       case "ArrowLeft":
         return this.go(this.position - 1), true;
@@ -541,12 +613,16 @@ class Reviewer {
         return event.repeat || this.undo(), true;
       case "g":
         return this.firstUnread(), true;
+      case "j":
+        return this.goUnread(), true;
+      case "k":
+        return event.repeat || this.skip(), true;
       case "f":
-        return this.toggleReasoning(), true;
-      case "n":
-        this.foldPane(false);
-        this.note.focus();
-        return true;
+        return this.paper.toggleReasoning(), true;
+      case "m":
+        return this.paper.marked && this.paper.showSource(!this.paper.source), true;
+      case "d":
+        return this.paper.toggleNear() || this.say("No near-duplicate and no contradiction is known."), true;
     }
     return false;
   }
@@ -556,17 +632,29 @@ class Reviewer {
       this.keys = el("dialog", "keys");
       this.keys.setAttribute("aria-label", "Keys");
       const list = el("dl");
+      const ruling = this.rubric.rule === "needed";
+      const verdict = ruling
+        ? [
+            [["↵"], "Give the verdict that the rule makes of the answers, and on to the next unread record"],
+            [["0"], "Unsure, whatever is answered"],
+          ]
+        : [
+            [["1"], "Pass, and on to the next unread record"],
+            [["2"], "Fail"],
+            [["3"], "Unsure"],
+          ];
       const rows = [
-        [["1"], "Pass, and on to the next unread record"],
-        [["2"], "Fail"],
-        [["3"], "Unsure"],
-        ...this.questions.map((q, i) => [[QUESTION_KEYS[i] ?? ""], q.text + " Yes, no, unsure, not answered"]),
-        [["n"], "Write a note; Esc or Ctrl+Enter leaves it"],
+        ...verdict,
+        ...this.panel.map(),
         [["←", "→"], "Previous and next record"],
+        [["j"], "Next unread record"],
+        [["k"], "Skip: leave it for the end"],
+        [["g"], "First unread record"],
+        [["u"], "Undo the last verdict"],
         [["↑", "↓", "Space"], "Scroll the record"],
         [["f"], "Fold or unfold the reasoning"],
-        [["u"], "Undo the last verdict"],
-        [["g"], "First unread record"],
+        [["m"], "Markdown rendered, or its source"],
+        [["d"], "Differences to near-duplicates and contradictions"],
         [["?"], "This map; Esc closes it"],
       ];
       for (const [keys, text] of rows) {
@@ -583,65 +671,7 @@ class Reviewer {
     else this.keys.showModal();
   }
 
-  toggleReasoning() {
-    const open = !this.memo.get("reasoning")?.open;
-    this.memo.put("reasoning", { open });
-    for (const node of this.record.querySelectorAll("details.reasoning")) node.open = open;
-  }
-
   // ---------------------------------------------------------------- drawing
-
-  draw(record) {
-    const parts = [];
-    if (!record) parts.push(el("p", "waiting", "Fetching the next records…"));
-    else if (record.missing) {
-      parts.push(el("p", "waiting", `Record ${record.record_id} is no longer in this dataset. Its earlier verdicts are kept.`));
-    } else {
-      const facts = el("div", "facts");
-      for (const [name, value] of record.facts ?? []) {
-        const chip = el("span", "fact");
-        chip.append(el("span", "name", name), " ");
-        chip.append(block(String(value), { className: "value" }).firstChild);
-        facts.append(chip);
-      }
-      if (facts.childNodes.length) parts.push(facts);
-      for (const turn of record.turns) parts.push(this.turn(turn, record));
-    }
-    this.record.replaceChildren(...parts);
-  }
-
-  turn(turn, record) {
-    const box = el("section", `turn ${turn.answer ? "answer" : ""} ${turn.role in ROLES ? turn.role : "other"}`);
-    const head = el("h3", "role");
-    head.append(ROLES[turn.role] ?? block(turn.role, { className: "value" }).firstChild);
-    if (turn.label) head.append(el("span", "sub", turn.label));
-    const options = (whole) => ({ whole: whole ?? null, onWhole: () => this.wantWhole(record) });
-    if (turn.folded) {
-      const fold = el("details", "fold");
-      fold.append(el("summary", "", `${ROLES[turn.role] ?? turn.role} · ${turn.label ?? `${turn.text.length} characters`}`));
-      fold.append(block(turn.text, options(turn.whole)));
-      box.append(fold);
-      return box;
-    }
-    box.append(head);
-    if (turn.reasoning) {
-      const fold = el("details", "fold reasoning");
-      fold.open = Boolean(this.memo.get("reasoning")?.open);
-      const summary = el("summary", "", "Reasoning ");
-      const length = turn.reasoning_whole ?? turn.reasoning.length;
-      summary.append(el("span", "sub", `${length.toLocaleString("en-US")} characters`), keycap("f"));
-      fold.append(summary, block(turn.reasoning, options(turn.reasoning_whole)));
-      box.append(fold);
-    }
-    if (turn.text || !turn.calls?.length) {
-      if (turn.text) box.append(block(turn.text, options(turn.whole)));
-      else box.append(el("p", "empty", "(empty)"));
-    }
-    for (const call of turn.calls ?? []) {
-      box.append(el("div", "sub", "Tool call"), block(call));
-    }
-    return box;
-  }
 
   refresh() {
     const record = this.current;
@@ -652,6 +682,9 @@ class Reviewer {
     this.count.replaceChildren(el("b", "", `Record ${this.position + 1}`), ` of ${this.sample.count.toLocaleString("en-US")}`);
     const tally = [`${read.toLocaleString("en-US")} read`];
     for (const name of ["fail", "unsure", "disputed"]) if (given[name]) tally.push(`${given[name]} ${WORDS[name]}`);
+    if (this.skipped.size) tally.push(`${this.skipped.size} skipped`);
+    const left = this.timeLeft(given[""]);
+    if (left) tally.push(left);
     this.tally.textContent = read === this.sample.count ? `All read · ${given.pass} pass · ${tally.slice(1).join(" · ") || "no fail"}` : tally.join(" · ");
     this.read = read;
     this.drawSave();
@@ -662,14 +695,8 @@ class Reviewer {
       this.outcomeButtons[i].setAttribute("aria-pressed", String(head?.outcome === id));
       this.outcomeButtons[i].disabled = !usable;
     });
-    this.questions.forEach((question, i) => {
-      ANSWERS.forEach((answer, j) => {
-        const node = this.questionRows[i].buttons[j];
-        node.setAttribute("aria-pressed", String(this.form.answers[question.id] === answer.id));
-        node.disabled = !usable;
-      });
-    });
-    this.note.disabled = !usable;
+    if (this.panel.usable !== usable) this.panel.load(this.form, usable);
+    this.drawRuled(usable, head);
     this.back.disabled = this.position <= 0;
     this.forward.disabled = this.position >= this.sample.count - 1;
     this.undoButton.disabled = !this.undos.length && !head;
@@ -677,8 +704,43 @@ class Reviewer {
     this.drawHint(record, head, given);
   }
 
+  // About how long the rest takes at the pace of this sitting; "" before it has a pace.
+  timeLeft(unread) {
+    if (this.paces.length < 5 || !unread) return "";
+    const sorted = this.paces.slice(-30).sort((a, b) => a - b);
+    const minutes = (sorted[Math.floor(sorted.length / 2)] * unread) / 60;
+    if (minutes < 1) return "under a minute left";
+    return minutes < 90 ? `about ${Math.round(minutes)} min left` : `about ${Math.round(minutes / 60)} h left`;
+  }
+
+  // Where a rule decides: what it makes of the answers so far.
+  drawRuled(usable, head) {
+    const ruling = this.rubric.rule === "needed" && usable;
+    this.ruled.hidden = !ruling;
+    OUTCOMES.forEach(({ id }, i) => this.outcomeButtons[i].classList.remove("suggested"));
+    if (!ruling) return;
+    const ruled = ruledOutcome(this.rubric, this.form);
+    const missing = this.panel.missing();
+    OUTCOMES.forEach(({ id }, i) => {
+      this.outcomeButtons[i].classList.toggle("suggested", id === ruled && head?.outcome !== id);
+      const idle = id !== "unsure" && id !== ruled;
+      this.outcomeButtons[i].classList.toggle("not-yet", idle && head?.outcome !== id);
+    });
+    const text = ruled
+      ? `By the rule: ${ruled}`
+      : `${missing.length} of ${this.rubric.criteria.filter((one) => one.needed).length} to answer`;
+    if (this.ruled.textContent !== text) this.ruled.textContent = text;
+  }
+
   drawHint(record, head, given) {
     const lines = [];
+    if (this.refusal) lines.push(["warn", this.refusal]);
+    if (head && record && this.drafts.get(record.record_id) && !this.revised(head)) {
+      lines.push(["warn", `The verdict given before (${head.outcome}) stands until every needed criterion is answered again.`]);
+    }
+    if (head && (head.rubric || "") !== this.rubric.digest && (head.rubric || this.rubric.id !== "audit")) {
+      lines.push(["note", "This verdict was given under another version of the rubric and keeps it. A change is kept under the version of now."]);
+    }
     const conflict = record && !this.local.has(record.record_id) && this.server.get(record.record_id)?.conflict;
     if (conflict?.length) {
       const said = [head, ...conflict].map((v) => WORDS[v.outcome] ?? "taken back").join(" and ");
@@ -733,6 +795,13 @@ class Reviewer {
       this.stripKey = `${this.identity}|${first}|${last}|${all.length}`;
       this.cells = [];
       const row = el("div", "cells");
+      // Fingers: the row is one target (its cells take none, see the style sheet).
+      row.onclick = (event) => {
+        if (event.target !== row) return;
+        const box = row.getBoundingClientRect();
+        const at = this.cells.findIndex((cell) => event.clientX <= cell.getBoundingClientRect().right);
+        if (event.clientX >= box.left) this.go(at < 0 ? last - 1 : first + at);
+      };
       for (let i = first; i < last; i++) {
         const cell = button("cell", null, () => this.go(i));
         cell.tabIndex = -1;
