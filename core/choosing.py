@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from core.decisions import kept_ids
 from core.errors import MissingInput
-from core.frame import column, difficulty_sources
+from core.frame import axis_title, column, difficulty_sources
 from core.influence.selection import STRATEGIES, Frame, Selection, heavy, parse_budget, select
 from core.picks import Reach, coverage_by_chance, describe, reach
 from core.steps import current
@@ -18,23 +18,25 @@ from core.workspace import Dataset, Output, Result, Workspace, digest_of
 ORDER_VERSION = 1  # raise it when a heavy strategy would pick otherwise
 
 
-def selection_frame(workspace: Workspace, data: Dataset, difficulty: str | None = None) -> Frame:
+def selection_frame(
+    workspace: Workspace, data: Dataset, difficulty: str | None = None, influence: str = "influence"
+) -> Frame:
     """Everything that is known now and that a strategy may rank by, over the records that can be picked.
 
     Those are the records that the ledger keeps, without those held out as validation: the target itself is no training record.
-    `difficulty` names the source (see core.frame.DIFFICULTY); the best one there is by default.
+    `difficulty` names the source (see core.frame.DIFFICULTY); the best one there is by default. `influence` names its column: the
+    mean over the queries, their maximum or a single one (see core.frame.influence_sources).
     """
     ids = data.ids()
     kept = set(kept_ids(workspace, data))
     able = np.fromiter((i in kept for i in ids), bool, len(ids))
     sources = [name for name, _ in difficulty_sources(workspace, data)]
     source = difficulty or (sources[0] if sources else None)
-    influence, embed, valid = (current(workspace, s) for s in ("influence", "embed", "embed:validation"))
+    found, embed, valid = (current(workspace, s) for s in ("influence", "embed", "embed:validation"))
     scores = None
-    if influence is not None:
-        table = influence.table(["influence", "heldout"])
-        scores = np.array(table.column(0).to_numpy(zero_copy_only=False), float)
-        able &= ~np.asarray(table.column(1).to_numpy(zero_copy_only=False), bool)
+    if found is not None:
+        scores = column(workspace, data, influence).values
+        able &= ~np.asarray(found.table(["heldout"]).column(0).to_numpy(zero_copy_only=False), bool)
     clusters, near = current(workspace, "clusters"), current(workspace, "neighbours")
     whole = Frame(
         ids,
@@ -51,7 +53,7 @@ def selection_frame(workspace: Workspace, data: Dataset, difficulty: str | None 
         if near
         else None,
     )
-    return whole if able.all() else _rows(whole, np.flatnonzero(able))
+    return whole if able.all() else restricted(whole, np.flatnonzero(able))
 
 
 def uncovered(workspace: Workspace) -> np.ndarray | None:
@@ -79,7 +81,9 @@ def production_shares(workspace: Workspace) -> dict[str, float] | None:
     return {c["values"]: c["counts"] / total for c in counts}
 
 
-def _rows(frame: Frame, rows: np.ndarray) -> Frame:
+def restricted(frame: Frame, rows: np.ndarray) -> Frame:
+    """The same columns over some of the rows."""
+
     def take(values):
         return None if values is None else values[rows]
 
@@ -112,6 +116,7 @@ def pick(
     difficulty: str | None = None,
     frame: Frame | None = None,
     compute: bool = True,
+    influence: str = "influence",
     **params,
 ) -> Selection:
     """Pick a budget of the training records. Errors: InputError (strategy, budget), MissingInput (a score not computed yet).
@@ -120,7 +125,7 @@ def pick(
     order in the workspace; with `compute` False it is a MissingInput until it was computed.
     """
     data = workspace.need("training")
-    frame = frame or selection_frame(workspace, data, difficulty)
+    frame = frame or selection_frame(workspace, data, difficulty, influence)
     needs = STRATEGIES[strategy].needs if strategy in STRATEGIES else ()
     if "influence" in needs and frame.influence is None:
         raise MissingInput(f"Strategy {strategy} needs influence. Run `influence` first.")
@@ -132,7 +137,10 @@ def pick(
     else:
         found = select(strategy, frame, budget, seed, **params)
     source = difficulty or next((name for name, _ in difficulty_sources(workspace, data)), None)
-    return replace(found, params={**found.params, "difficulty": source})
+    which = {} if influence == "influence" else {"influence": influence}
+    # The title says "Heuristic" where nobody rated, so a subset and its export manifest say so too.
+    which["difficulty_axis"] = axis_title(workspace, data, source) if source else None
+    return replace(found, params={**found.params, "difficulty": source, **which})
 
 
 def production_reach(workspace: Workspace, frame: Frame) -> Reach | None:

@@ -34,9 +34,16 @@ FROM_RESULTS = {
     "perplexity": ("Perplexity of the response", "number", "difficulty", "perplexity"),
     "ifd_ppl": ("IFD (ratio of perplexities)", "number", "difficulty", "ifd_ppl"),
     "ifd_loss": ("IFD (ratio of losses)", "number", "difficulty", "ifd_loss"),
+    "rated_difficulty": ("Difficulty learned from ratings (expected level)", "number", "rated_difficulty", "expected"),
+    "rated_sd": ("Uncertainty of the learned difficulty (levels)", "number", "rated_difficulty", "sd"),
+    "llm_overall": ("Difficulty by a language model, overall (1–5)", "number", "llm_difficulty", "overall"),
+    "llm_knowledge": ("Difficulty by a language model, knowledge (1–5)", "number", "llm_difficulty", "knowledge"),
+    "llm_reasoning": ("Difficulty by a language model, reasoning (1–5)", "number", "llm_difficulty", "reasoning"),
+    "classifier": ("Difficulty by a classifier", "number", "classifier", "level"),
     "nearest_similarity": ("Similarity to the nearest record", "number", "duplicates", "similarity"),
     "self_confidence": ("Confidence in its category", "number", "labels", "self_confidence"),
 }
+QUERY_PREFIX = "influence:"  # before the name of one query of the validation set
 FROM_RECORDS = {
     "category": "Category",
     "language": "Language",
@@ -48,9 +55,32 @@ DERIVED = {
     "format": ("Format rules", "category", "formats"),
     "label": ("Label check", "category", "labels"),
     "heldout": ("Held out as validation", "category", "influence"),
+    "ifd": ("IFD of 1 or more", "category", "difficulty"),
 }
-DIFFICULTY = ("difficulty", "ifd_ppl", "ifd_loss", "nll", "perplexity")
-"""Difficulty sources in order of preference: a rating by people or a model, then the heuristics."""
+HEURISTICS = ("ifd_ppl", "ifd_loss", "nll", "perplexity")
+DIFFICULTY = (
+    "difficulty", "rated_difficulty", "llm_overall", "classifier", "llm_knowledge", "llm_reasoning", *HEURISTICS,
+)  # fmt: skip
+"""Difficulty sources in order of preference: ratings by people or a model, then the heuristics of the losses, which nobody rated."""
+
+
+def from_results(workspace: Workspace) -> dict[str, tuple[str, str, str, str]]:
+    """FROM_RESULTS and, where influence was asked by several queries, a column for each and their maximum."""
+    found = current(workspace, "influence")
+    queries = found.info.get("queries") if found else None
+    if not queries:
+        return FROM_RESULTS
+    names = {"influence_max": "Influence: the largest over the queries"}
+    names |= {QUERY_PREFIX + q: f"Influence on {q}" for q in queries}
+    whole = {"influence": ("Influence: the mean over the queries", *FROM_RESULTS["influence"][1:])}
+    return FROM_RESULTS | whole | {n: (title, "number", "influence", n) for n, title in names.items()}
+
+
+def influence_sources(workspace: Workspace) -> list[tuple[str, str]]:
+    """(name, title) of the influence columns that exist now; the mean over the queries first."""
+    if current(workspace, "influence") is None:
+        return []
+    return [(name, title) for name, (title, _, step, _) in from_results(workspace).items() if step == "influence"]
 
 
 def available(workspace: Workspace, data: Dataset) -> dict[str, tuple[str, str]]:
@@ -63,7 +93,7 @@ def available(workspace: Workspace, data: Dataset) -> dict[str, tuple[str, str]]
     }
     if has_values(data, "difficulty"):
         names["difficulty"] = ("Difficulty rating", "number")
-    names |= {n: (t, kind) for n, (t, kind, step, _) in FROM_RESULTS.items() if current(workspace, step)}
+    names |= {n: (t, kind) for n, (t, kind, step, _) in from_results(workspace).items() if current(workspace, step)}
     names["verdict"] = ("Audit verdict", "category")
     names |= {n: (n.removeprefix(FIELD_PREFIX), "category") for n in data.columns if n.startswith(FIELD_PREFIX)}
     return names
@@ -93,8 +123,9 @@ def column(workspace: Workspace, data: Dataset, name: str) -> Column:
     title, kind = available(workspace, data).get(name, (None, None))
     if title is None:
         raise InputError(f"There is no column {name!r} to show yet. Run the step that makes it, or choose another.")
-    if name in FROM_RESULTS:
-        _, _, step, source = FROM_RESULTS[name]
+    known = from_results(workspace)
+    if name in known:
+        _, _, step, source = known[name]
         result = current(workspace, step)
         return Column(name, title, kind, _numbers(result.table([source]).column(0)), str(result.info.get("note", "")))
     if name == "difficulty":
@@ -144,6 +175,11 @@ def _derived(workspace: Workspace, data: Dataset, name: str) -> tuple[np.ndarray
     if name == "label":
         flagged = np.asarray(result.table(["flagged"]).column(0).to_numpy(zero_copy_only=False), bool)
         return np.where(flagged, "suspect", "as expected").astype(object), ""
+    if name == "ifd":
+        ratio = _numbers(result.table(["ifd_loss"]).column(0))
+        flag = np.where(ratio >= 1, "1 or more: the prompt did not help", "below 1").astype(object)
+        flag[~np.isfinite(ratio)] = ""
+        return flag, "the ratio of losses; 1 in one form is 1 in the other"
     held = np.asarray(result.table(["heldout"]).column(0).to_numpy(zero_copy_only=False), bool)
     return np.where(held, "held out", "training").astype(object), ""
 
@@ -152,3 +188,11 @@ def difficulty_sources(workspace: Workspace, data: Dataset) -> list[tuple[str, s
     """(name, title) of the difficulty columns that exist now, best first."""
     known = available(workspace, data)
     return [(name, known[name][0]) for name in DIFFICULTY if name in known]
+
+
+def axis_title(workspace: Workspace, data: Dataset, name: str) -> str:
+    """A difficulty column as axes, hovers and manifests call it: what no person or model rated is called a heuristic."""
+    title = dict(difficulty_sources(workspace, data)).get(name, name)
+    if name in HEURISTICS:
+        return f"Heuristic: {title}"
+    return f"{title}, as in the file" if name == "difficulty" else title

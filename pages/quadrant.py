@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from core.frame import column, difficulty_sources
+from core.frame import column, difficulty_sources, influence_sources
 from core.influence.selection import Frame
 from core.steps import current
 from core.workspace import Dataset, Workspace
@@ -22,7 +22,7 @@ def page() -> None:
         st.page_link("pages/data.py", label="Open a file", icon=":material/folder_open:")
         return
     st.markdown("Which records are hard, which of them help, and which are worth the budget?")
-    seen = data_of.view(workspace, data, state.remembered("quadrant.source", None))
+    seen = data_of.view(workspace, data, state.remembered("quadrant.source", None), state.remembered("quadrant.query", "influence"))
     influence = current(workspace, "influence")
     cuts = ("median", "median")
     if influence is None or seen.difficulty is None or not _any(seen.frame):
@@ -49,6 +49,7 @@ def _any(frame: Frame) -> bool:
 
 def _with(workspace: Workspace, data: Dataset, seen: View) -> tuple[str, str]:
     """Both axes are there: the plot and the four quadrants. Returns the cuts."""
+    _query_field(workspace, seen)
     source, colour, first, second, more = st.columns([3, 2.4, 1.5, 1.5, 1.5], vertical_alignment="bottom")
     _source_field(source, workspace, data, seen)
     titles = quadrant_plot.colours_of(workspace, data)
@@ -79,6 +80,22 @@ def _source_field(where, workspace: Workspace, data: Dataset, seen: View) -> Non
     if chosen != seen.source:
         state.remember("quadrant.source", chosen)
         state.remember("quadrant.cuts", ("median", state.remembered("quadrant.cuts", ("median", "median"))[1]))
+        st.rerun()
+
+
+def _query_field(workspace: Workspace, seen: View) -> None:
+    """Which query is on the axis, where several were asked."""
+    titles = dict(influence_sources(workspace))
+    if len(titles) < 2:
+        return
+    names = list(titles)
+    chosen = st.selectbox(
+        "Influence", names, index=names.index(seen.query), format_func=lambda n: short(titles[n], 90), key="quadrant.query",
+        help="One direction and one column for each group of the validation records; the picks below follow the one on the axis.",
+    )  # fmt: skip
+    if chosen != seen.query:
+        state.remember("quadrant.query", chosen)
+        state.remember("quadrant.cuts", (state.remembered("quadrant.cuts", ("median", "median"))[0], "median"))
         st.rerun()
 
 

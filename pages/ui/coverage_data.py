@@ -56,6 +56,8 @@ def _points(key: str, digest: str, _result: Result, count: int) -> Points:
 
 def source_key(workspace: Workspace, name: str) -> str:
     """Names the values of a column as they are now: the key of the result that knows them, or the verdicts given so far."""
+    if name.startswith(frame.QUERY_PREFIX) or name == "influence_max":
+        name = "influence"
     if name in frame.FROM_RESULTS or name in frame.DERIVED:
         found = current(workspace, (frame.FROM_RESULTS.get(name) or frame.DERIVED[name])[2])
         return found.key if found else ""

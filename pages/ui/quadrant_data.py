@@ -10,7 +10,7 @@ import streamlit as st
 from core.choosing import pick, selection_frame
 from core.decisions import open_reviews
 from core.errors import MissingInput
-from core.frame import DIFFICULTY, FROM_RESULTS, column, difficulty_sources
+from core.frame import FROM_RESULTS, HEURISTICS, axis_title, column, difficulty_sources, influence_sources
 from core.influence.selection import STRATEGIES, Frame, Selection, able
 from core.review.ledger import ledger, removed_ids
 from core.steps import current
@@ -38,10 +38,11 @@ class View:
     rows: np.ndarray  # (K,) rows of the frame among the N; removed and held-out records are not in it
     category: np.ndarray  # (K,) codes into `categories`
     categories: tuple[str, ...]
+    query: str = "influence"  # which column of influence: the mean over the queries, their maximum, or one of them
 
     @property
     def heuristic(self) -> bool:
-        return self.source != "difficulty"
+        return self.source in HEURISTICS
 
     @property
     def levels(self) -> np.ndarray | None:
@@ -59,12 +60,12 @@ class View:
 
 def source_title(workspace: Workspace, data: Dataset, name: str) -> str:
     """A difficulty column as its axis calls it: what no person or model rated is a heuristic."""
-    title = dict(difficulty_sources(workspace, data)).get(name, name)
-    return f"{title}, as in the file" if name == DIFFICULTY[0] else f"Heuristic: {title}"
+    return axis_title(workspace, data, name)
 
 
-def view(workspace: Workspace, data: Dataset, source: str | None) -> View:
-    """The axes of now with `source` as difficulty (the best there is, when that one is gone)."""
+def view(workspace: Workspace, data: Dataset, source: str | None, query: str = "influence") -> View:
+    """The axes of now with `source` as difficulty and `query` as influence (the first there is, when that one is gone)."""
+    query = query if query in dict(influence_sources(workspace)) else "influence"
     names = [name for name, _ in difficulty_sources(workspace, data)]
     chosen = source if source in names else (names[0] if names else "")
     steps = ["influence", "embed", "embed:validation"]
@@ -72,18 +73,18 @@ def view(workspace: Workspace, data: Dataset, source: str | None) -> View:
         steps.append(FROM_RESULTS[chosen][2])
     found = [current(workspace, step) for step in steps]
     entries = ledger(open_reviews(workspace))
-    parts = [data.digest, chosen, *[r.key if r else "-" for r in found], str(entries[-1].entry if entries else 0)]
-    return _view(str(workspace.path), "/".join(parts), chosen, workspace, data)
+    parts = [data.digest, chosen, query, *[r.key if r else "-" for r in found], str(entries[-1].entry if entries else 0)]
+    return _view(str(workspace.path), "/".join(parts), chosen, query, workspace, data)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _view(path: str, key: str, source: str, _workspace: Workspace, _data: Dataset) -> View:
-    frame = selection_frame(_workspace, _data, source or None)
+def _view(path: str, key: str, source: str, query: str, _workspace: Workspace, _data: Dataset) -> View:
+    frame = selection_frame(_workspace, _data, source or None, query)
     at = records.positions(_data)
     result = current(_workspace, "influence")
     influence, heldout = None, np.zeros(_data.count, bool)
     if result is not None:
-        influence = column(_workspace, _data, "influence").values
+        influence = column(_workspace, _data, query).values
         heldout = np.asarray(result.table(["heldout"]).column(0).to_numpy(zero_copy_only=False), bool).copy()
         heldout[[at[i] for i in removed_ids(open_reviews(_workspace)) if i in at]] = False
     words = pa.array(["" if c is None else c for c in frame.category], pa.large_string()).dictionary_encode()
@@ -97,6 +98,7 @@ def _view(path: str, key: str, source: str, _workspace: Workspace, _data: Datase
         np.fromiter((at[i] for i in frame.ids), np.int64, len(frame.ids)),
         words.indices.to_numpy(),
         tuple(words.dictionary.to_pylist()),
+        query,
     )
 
 
@@ -185,7 +187,7 @@ def _picked(
     params = {"difficulty_cut": cuts[0], "influence_cut": cuts[1]} if strategy == "diq" else {}
     if strategy == "length-matched random":
         params["like"] = _like(_seen.frame)
-    return pick(_workspace, strategy, budget, seed, _seen.source or None, _seen.frame, **params)
+    return pick(_workspace, strategy, budget, seed, _seen.source or None, _seen.frame, influence=_seen.query, **params)
 
 
 def production_shares(workspace: Workspace) -> dict[str, float] | None:

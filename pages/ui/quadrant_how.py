@@ -2,12 +2,16 @@
 
 import streamlit as st
 
+from core.dataset.columns import FIELD_PREFIX
 from core.errors import QuadrantError
+from core.frame import has_values
+from core.influence.checkpoints import KEPT
 from core.influence.models import HUB_ID, PROXY
+from core.influence.queries import BY
 from core.steps import current, params_of, set_params
 from core.workspace import Result, Workspace
 from pages.ui import jobs
-from pages.ui.safe import literal
+from pages.ui.safe import literal, short
 
 SPACES = {
     "all": "All parameters",
@@ -15,6 +19,15 @@ SPACES = {
     "last-1": "The last block",
     "last-2": "The last 2 blocks",
     "last-4": "The last 4 blocks",
+}
+DIRECTIONS = {
+    "mean": "Mean validation gradient, as DIQ",
+    "adam": "The same as Adam would scale it, as LESS",
+    "ggn": "The same through the inverse curvature: best against noise, slower to begin",
+}
+LOSSES = {
+    "mean": "Mean over the response's tokens",
+    "sum": "Sum over the response's tokens: long responses weigh more",
 }
 SCORES = {"dot": "Dot product, as DIQ", "cosine": "Cosine: the length of the gradient does not count"}
 
@@ -37,11 +50,54 @@ def settings(workspace: Workspace) -> None:
         scores = list(SCORES)
         score = st.selectbox("Score", scores, scores.index(params["score"]), SCORES.get, key="quadrant.score")
         st.caption("The cosine takes one gradient a record and is several times slower.")
+        direction = _choice(
+            "Direction",
+            DIRECTIONS,
+            params["direction"],
+            "quadrant.direction",
+            "What a record's gradient is held against.",
+        )
+        by = {"": "No: one query, the whole validation set"} | {n: short(n, 60) for n in _groupings(workspace)}
+        queries = _choice(
+            "A query for each", by, params["queries"], "quadrant.queries",
+            "One direction and one column of influence for each value of this field of the validation records, in the same pass.",
+        )  # fmt: skip
+        loss = _choice(
+            "Loss of a record", LOSSES, params["loss"], "quadrant.loss",
+            "The sum gives long responses larger influence of either sign: a length bias.",
+        )  # fmt: skip
+        warm = st.number_input(
+            "Warm-up, % of the training records", 0.0, 100.0, 100.0 * params["warmup"], 1.0, key="quadrant.warmup",
+            help="The model is first trained for 4 epochs on a random share of the records, as LESS does with 5 %. 0: no warm-up.",
+        )  # fmt: skip
+        asked = params["checkpoints"]
+        listed = st.text_area(
+            "Checkpoints (TracIn)", "\n".join(asked) if isinstance(asked, list) else asked, key="quadrant.checkpoints", height=68,
+            placeholder="none",
+            help="Folders of one training run, a line each: influence is summed over them, each times its learning rate from "
+            "trainer_state.json. For the proxy: the word kept; it is then trained again with 3 checkpoints.",
+        )  # fmt: skip
         if st.form_submit_button("Compute", type="primary"):
-            _apply(workspace, own.strip() or PROXY, space, score)
+            folders = [line.strip() for line in listed.splitlines() if line.strip()]
+            _apply(workspace, own.strip() or PROXY, {
+                "space": space, "score": score, "direction": direction, "queries": queries, "loss": loss, "warmup": warm / 100,
+                "checkpoints": KEPT if folders == [KEPT] else folders or "",
+            })  # fmt: skip
 
 
-def _apply(workspace: Workspace, model: str, space: str, score: str) -> None:
+def _choice(label: str, known: dict[str, str], now: str, key: str, told: str) -> str:
+    """A selectbox over {value: title}; a value that was set elsewhere stays choosable."""
+    known = known if now in known else known | {now: now}
+    return st.selectbox(label, list(known), list(known).index(now), known.get, key=key, help=told)
+
+
+def _groupings(workspace: Workspace) -> list[str]:
+    """The columns of the validation records (held-out training records when there are none) that can name queries."""
+    data = workspace.dataset("validation") or workspace.dataset("training")
+    return [n for n in BY if has_values(data, n)] + [n for n in data.columns if n.startswith(FIELD_PREFIX)]
+
+
+def _apply(workspace: Workspace, model: str, chosen: dict[str, object]) -> None:
     from pathlib import Path
 
     folder = Path(model).expanduser()
@@ -49,7 +105,9 @@ def _apply(workspace: Workspace, model: str, space: str, score: str) -> None:
         st.error(f"{literal(model)} is neither a folder on this machine nor a hub id such as owner/name.")
         return
     try:
-        set_params(workspace, "influence", {"model": model, "space": space, "score": score})
+        set_params(workspace, "influence", {"model": model, **chosen})
+        if model == PROXY and chosen["checkpoints"] == KEPT and not params_of(workspace, "proxy")["checkpoints"]:
+            set_params(workspace, "proxy", {"checkpoints": 3})
         set_params(workspace, "difficulty", {"model": model})
         if current(workspace, "influence") is None or current(workspace, "difficulty") is None:
             jobs.launch(["run", "influence", "difficulty"], "Compute influence")
@@ -102,8 +160,16 @@ def facts(info: dict) -> list[str]:
         found.append(f"**Parameter space**: {literal(info['parameter_space'], 300)}")
     if info.get("validation"):
         found.append(
-            f"**Validation**: {literal(info['validation'], 400)}; direction: {literal(info.get('direction', ''), 200)}"
+            f"**Validation**: {literal(info['validation'], 400)}; direction: {literal(info.get('direction', ''), 400)}"
         )
+    if info.get("queries"):
+        found.append(
+            f"**Queries**: {len(info['queries'])}, one for each {literal(info['queries_by'], 60)} of the validation records; "
+            "influence is their mean, and each has a column of its own"
+        )
+    for name in ("warmup", "checkpoints"):
+        if info.get(name):
+            found.append(f"**{'Warm-up' if name == 'warmup' else 'Checkpoints'}**: {literal(info[name], 600)}")
     if info.get("target"):
         found.append(
             f"**Loss** of a record: {literal(info.get('loss', 'mean'))} over the tokens of {literal(info['target'])}, "
@@ -111,6 +177,8 @@ def facts(info: dict) -> list[str]:
         )
     if info.get("check"):
         found.append(f"**Built-in check**: {literal(info['check'], 300)}")
+    if info.get("batches"):
+        found.append(f"**Batches**: {literal(info['batches'], 300)}")
     if info.get("seconds"):
         found.append(
             f"{info.get('scored', 0):,} records in {info['seconds']:,} s, {info.get('tokens_per_second', 0):,} tokens per second"
