@@ -262,7 +262,7 @@ def proof(
     epochs: Annotated[float, typer.Option(help="Passes, with --compare epochs.")] = 3.0,
     categories: Annotated[bool, typer.Option(help="Also what 100 more records of each category are worth.")] = True,
     difficulty: Annotated[str, typer.Option(help="difficulty, ifd_ppl, ifd_loss, nll or perplexity.")] = "",
-    estimate: Annotated[bool, typer.Option("--estimate", help="Only say how many trainings there are and how long they take.")] = False,
+    estimate: Annotated[bool, typer.Option("--estimate", help="Only say how many trainings and how long they take.")] = False,
     job: JobId = None, json_: Json = False,
 ) -> None:  # fmt: skip
     """Does it help here? Train on equal budgets by strategy and seed, and compare the loss on the validation set.

@@ -9,8 +9,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -235,6 +235,13 @@ def run_steps(
     otherwise its error is raised. One run at a time works on a workspace: a second waits for the first.
     """
     reporter = reporter or Reporter(workspace, None, "steps")
+    with alone(workspace, reporter):
+        return _run_locked(workspace, names, overrides or {}, reporter, keep_going)
+
+
+@contextmanager
+def alone(workspace: Workspace, reporter: Reporter) -> Iterator[None]:
+    """Inside, this run alone works on the workspace: it waits for another one to end, and can be cancelled while it waits."""
     lock = FileLock(_folder(workspace) / "running.lock")
     try:
         lock.acquire(timeout=0)
@@ -247,7 +254,7 @@ def run_steps(
                 lock.acquire(timeout=1)
         reporter.state("running")
     try:
-        return _run_locked(workspace, names, overrides or {}, reporter, keep_going)
+        yield
     finally:
         lock.release()
 

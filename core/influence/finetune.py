@@ -64,7 +64,8 @@ class Causal:
         cut = int(self.tokens.truncated.sum())
         what = (
             f"A causal language model of the proxy's shape ({self.shape['blocks']} blocks of width {self.shape['width']}), all "
-            "parameters trained from nothing, one random start a seed; its vocabulary is learnt once from all records that may be picked."
+            "parameters trained from nothing, one random start a seed; its vocabulary is learnt "
+            "once from all records that may be picked."
             if self.scratch
             else f"{model}, LoRA adapters of rank {RANK} on its attention projections, from its own weights."
         )

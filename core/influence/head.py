@@ -1,9 +1,9 @@
 """A learner for a first answer in about a minute: a head on frozen prompt embeddings that predicts the words of the response.
 
 log p(word | prompt) = log softmax(b + W x): x the prompt's embedding, W starts at 0, b at the logarithm of the words' shares in the
-training responses; a Gaussian prior holds both at that start, as a proper fit of few records needs. The loss of a record is the mean of
--log p over the words of its response, order ignored: nats a word. It sees which words belong to which prompts and nothing of grammar
-or of truth.
+training responses; a Gaussian prior holds both at that start, as a proper fit of few records needs. The loss of a record is the mean
+of -log p over the words of its response, order ignored: nats a word. It sees which words belong to which prompts and nothing of
+grammar or of truth.
 """
 
 import re
@@ -60,9 +60,9 @@ class Head:
         self.check_x = np.asarray(check_vectors, np.float32)[rows] * scale
         self.check_y = self._dense([check[r] for r in rows])
         self.sentence = (
-            f"A head on frozen embeddings: it learns which of {self.size:,} words a response has, given the prompt's embedding, from a "
-            f"start that knows only how common each word is. Loss: nats a word over {len(rows):,} validation responses. A quick stand-in "
-            "for fine-tuning; it sees neither grammar nor truth."
+            f"A head on frozen embeddings: it learns which of {self.size:,} words a response has, given the prompt's embedding, from "
+            f"a start that knows only how common each word is. Loss: nats a word over {len(rows):,} validation responses. A quick "
+            "stand-in for fine-tuning; it sees neither grammar nor truth."
         )
         self.identity = digest_of(
             "head", str(VERSION), str((BATCH, RATE, PRIOR, self.size)), *known, str(self.bias.sum()),

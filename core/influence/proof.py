@@ -14,7 +14,7 @@ import numpy as np
 from core.errors import InputError
 
 BUDGETS = (1.0, 5.0, 10.0, 25.0, 50.0, 100.0)  # percent of the records that may be picked
-MORE = 100  # records added for a marginal value
+MORE, LEAST = 100, 20  # records added for a marginal value; a category with fewer in reserve has none
 CONFIDENCE = 0.95
 ANY = "(any category)"
 
@@ -82,25 +82,29 @@ class Run:
 
     def facts(self) -> dict:
         return {
-            "kind": self.kind, "label": self.label, "budget": self.budget, "seed": self.seed, "size": len(self.rows), "added": self.added,
+            "kind": self.kind, "label": self.label, "budget": self.budget, "seed": self.seed, "size": len(self.rows),
+            "added": self.added,
         }  # fmt: skip
 
 
 def marginal_runs(pool: np.ndarray, categories: Sequence[str], seeds: int, more: int = MORE) -> list[Run]:
-    """For each seed a base of a random half of the pool, the base with up to `more` records of one category from the other half, and
-    with as many from anywhere (ANY). `categories` is indexed by the rows in `pool`; categories with fewer than 5 left are passed over.
+    """For each seed a base of a random half of the pool, the base with `more` records of one category from the other half, and with
+    as many from anywhere (ANY, the control). `categories` is indexed by the rows in `pool`.
+
+    The same number is added for every category, so that they can be compared: `more`, or as many as the smallest category with at
+    least LEAST in reserve has. Categories with fewer are passed over.
     """
     runs = []
     for seed in range(seeds):
         order = pool[np.random.default_rng([seed, 1]).permutation(len(pool))]
         base, rest = np.sort(order[: len(order) // 2]), order[len(order) // 2 :]
-        runs.append(Run("base", "", 50.0, seed, base))
         names = np.array([categories[r] for r in rest], dtype=object)
-        chosen = {n: rest[names == n][:more] for n in sorted(set(names))} if len(set(names)) > 1 else {}
-        chosen[ANY] = rest[:more]
-        for name, extra in chosen.items():
-            if len(extra) >= 5:
-                runs.append(Run("more", name, 50.0, seed, np.sort(np.concatenate([base, extra])), len(extra)))
+        reserve = {n: rest[names == n] for n in sorted(set(names))}
+        reserve = {n: rows for n, rows in reserve.items() if len(rows) >= LEAST} if len(reserve) > 1 else {}
+        size = min([more, len(rest), *map(len, reserve.values())])
+        runs.append(Run("base", "", 50.0, seed, base))
+        for name, rows in [*reserve.items(), (ANY, rest)]:
+            runs.append(Run("more", name, 50.0, seed, np.sort(np.concatenate([base, rows[:size]])), size))
     return runs
 
 
@@ -178,23 +182,24 @@ def verdicts(found: Sequence[Point], titles: Mapping[str, str]) -> list[str]:
                 f"{p.budget:g} % ({p.gap.mean:+.3f}, {p.sure.low:+.3f} to {p.sure.high:+.3f})" for p in at
             )
             lines.append(f"{titles.get(name, name)} {kind} at {listed}.")
-    level = 100 * (1 - (1 - CONFIDENCE) / len(judged))
+    level = 100 * (1 - (1 - CONFIDENCE) / len(rivals))
     lines.append(
-        f"Differences are paired by seed, with t-intervals over {judged[0].gap.n} seeds; these {len(judged)} comparisons are judged at "
-        f"{level:.2f} % each, so that all hold together at 95 % (Bonferroni). A strategy without chance picks the same records under every "
-        "seed: its interval knows the chance of training, not that of another data set."
+        f"Differences are paired by seed, with t-intervals over {judged[0].gap.n} seeds; these {len(rivals)} comparisons are "
+        f"judged at {level:.2f} % each, so that all hold together at 95 % (Bonferroni). A strategy without chance picks the same "
+        "records "
+        "under every seed: its interval knows the chance of training, not that of another data set."
     )
     return lines
 
 
 @dataclass(frozen=True)
 class Marginal:
-    """What up to MORE more records of a category change in the loss, over a random half of the pool (negative = they help)."""
+    """What `added` more records of a category change in the loss, over a random half of the pool (negative = they help)."""
 
     category: str
     added: int
     change: Interval
-    beyond: Interval  # change less that of as many seeds' (any category) additions; NaN for ANY itself
+    beyond: Interval  # change less that of as many records of any category, same seed; NaN for ANY
 
 
 def marginals(done: Sequence[Mapping]) -> list[Marginal]:
