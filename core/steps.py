@@ -53,8 +53,8 @@ STEPS: dict[str, Step] = {
     ),
     "proxy": Step("core.influence.proxy:run", 1, "Train the proxy model", ("training", "validation?")),
     "influence": Step(
-        "core.influence.influence:run", 2, "Compute influence", ("training", "validation?"),
-        needs_if={"proxy": ("model", "proxy")},
+        "core.influence.influence:run", 3, "Compute influence", ("training", "validation?"),
+        needs_if={"proxy": ("model", "proxy"), "embed": ("model", "match")},
     ),
     "influence:tokens": Step(
         "core.influence.shares:run", 1, "Find the words that help or harm", ("training", "validation?"),
@@ -63,6 +63,12 @@ STEPS: dict[str, Step] = {
     "difficulty": Step(
         "core.influence.difficulty:run", 1, "Compute loss-based difficulty", ("training", "validation?"),
         needs_if={"proxy": ("model", "proxy")},
+    ),
+    "llm_difficulty": Step("core.influence.llm_difficulty:run", 1, "Rate difficulty with a language model", asked=True),
+    "classifier": Step("core.influence.classifier:run", 1, "Rate difficulty with a classifier", asked=True),
+    "rated_difficulty": Step(
+        "core.influence.rated:run", 1, "Learn difficulty from ratings", needs=("embed",),
+        needs_if={"llm_difficulty": ("source", "llm")}, asked=True,
     ),
 }  # fmt: skip
 """In the order in which `analyze` runs them: what is quick to see comes first."""
