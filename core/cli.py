@@ -313,15 +313,55 @@ def audit(
     seed: int = 7,
     stratify: Annotated[bool, typer.Option(help="By category, largest remainder.")] = False,
     subset: Annotated[str | None, typer.Option(help="Draw from a named subset.")] = None,
+    plan: Annotated[str, typer.Option(help="What decides: fixed (3 of 50), exact (for two rates) or sequential.")] = "fixed",
+    accept: Annotated[int | None, typer.Option(help="The most issues a fixed plan allows.")] = None,
+    good: Annotated[float, typer.Option(help="The true rate, in %, of a set that should pass.")] = 2.0,
+    bad: Annotated[float, typer.Option(help="The true rate, in %, of a set that should not.")] = 10.0,
     json_: Json = False,
 ) -> None:
-    """Draw a sample of records to be read; verdicts are given in the app."""
+    """Draw a sample of records to be read, and keep the plan that will decide; verdicts are given in the app."""
     from core.auditing import draw_audit
+    from core.review.plan import plan_for
 
     space = open_workspace(workspace, create=False)
-    drawn, ids = draw_audit(space, sample, seed, stratify, subset, by="command line")
-    facts = {"sample": drawn.id, "name": drawn.name, "method": drawn.method, "seed": seed, "record_ids": ids}
+    if sample < 1:
+        raise InputError(f"A sample of {sample} records shows nothing. Draw at least 1; the practice is 50.")
+    chosen = plan_for(plan, sample, good / 100, bad / 100, accept=accept)
+    drawn, ids = draw_audit(space, chosen.size, seed, stratify, subset, by="command line", plan=chosen)
+    facts = {
+        "sample": drawn.id, "name": drawn.name, "method": drawn.method, "seed": seed, "plan": drawn.recipe["plan"],
+        "record_ids": ids,
+    }  # fmt: skip
     say(json_, facts, "\n".join([f"{drawn.name}: {drawn.size} of {drawn.population:,} records ({drawn.method})", *ids]))
+
+
+@app.command()
+def report(
+    workspace: Where = HERE,
+    sample: Annotated[str | None, typer.Option(help="Id (or its start) or name of a sample; the newest when absent.")] = None,
+    to: Annotated[str, typer.Option(help="markdown, or html: one file to print, with drawings.")] = "markdown",
+    out: Annotated[Path | None, typer.Option(help="The file to write; standard output when absent.")] = None,
+    json_: Json = False,
+) -> None:
+    """The result of an audit on one page: sample, readers, verdicts, intervals, plan, decision and its limits."""
+    from core.decisions import open_reviews
+    from core.reporting import findings, sample_named
+    from core.review.report import FORMS
+    from core.review.report import report as page_of
+
+    space = open_workspace(workspace, create=False)
+    if to not in FORMS:
+        raise InputError(f"A report cannot be written as {to!r}. Choose markdown or html.")
+    found = findings(space, sample_named(open_reviews(space), sample))
+    text = page_of(found, to)
+    if out:
+        write_text(out, text)
+    said = found.summary
+    facts = {
+        "sample": found.sample.id, "decision": said.decision, "headline": said.headline, "detail": said.detail,
+        "failed": said.failed, "judged": said.judged, "unread": said.unread, "out": str(out) if out else None,
+    }  # fmt: skip
+    say(json_, facts, f"{said.headline}. Written to {out}" if out else text)
 
 
 @app.command()

@@ -4,20 +4,33 @@ import streamlit as st
 
 from core.decisions import open_reviews, own_samples
 from core.review.ledger import removed_ids
+from core.review.rubric_store import rubric_of
 from core.review.samples import Sample, sample_records
 from core.review.schema import Store
 from core.review.verdicts import current_verdicts
 from core.workspace import Dataset
-from pages.ui import audit_draw, audit_issues, audit_people, audit_result, state
+from pages.ui import (
+    audit_draw,
+    audit_edits,
+    audit_groups,
+    audit_issues,
+    audit_people,
+    audit_place,
+    audit_report,
+    audit_result,
+    audit_rubric,
+    state,
+)  # fmt: skip
 from pages.ui.records import positions
 from pages.ui.reviewer import reviewer, rows_of, save_outbox
 from pages.ui.safe import literal, short
 
 VIEWS = {
     "Result": audit_result.result,
-    "By group": audit_result.groups,
+    "By group": audit_groups.groups,
     "Issues": audit_issues.issues,
-    "Report": audit_result.document,
+    "Corrections": audit_edits.corrections,
+    "Report": audit_report.document,
 }
 
 
@@ -32,6 +45,7 @@ def controls(store: Store, data: Dataset, samples: list[Sample]) -> Sample:
             format_func=lambda one: _label(known[one], data), width="stretch",
         )  # fmt: skip
         state.remember("audit.sample", chosen)
+        audit_rubric.picker(state.workspace(), store, known[chosen])
         audit_people.picker(store, "audit.who")
         audit_draw.another(store, data, samples)
     return known[chosen]
@@ -49,14 +63,15 @@ def facts(store: Store, data: Dataset, sample: Sample) -> None:
     drawn = f"{how.get(sample.method, sample.method)}: {sample.size:,} of {sample.population:,} records"
     seed = "" if sample.method == "census" else f", seed {sample.seed}"
     st.caption(literal(f"{drawn}{seed}, drawn {sample.created_at[:10]} by {sample.created_by}.", 300))
-    ids = [record.record_id for record in sample_records(store, sample.id)]
-    stale = audit_result.stale_of(data, ids)
+    records = sample_records(store, sample.id)
+    ids = [record.record_id for record in records]
+    stale = audit_result.stale_of(data, sample, records)
     if stale:
         same = len(ids) - len(stale)
         st.warning(
             f"This sample was drawn from an earlier version of the data. {same:,} of its {len(ids):,} records are "
-            f"unchanged and their verdicts stand. {len(stale):,} have changed or are gone: verdicts on them are stale. They "
-            "count as they were given; draw a new sample to judge the data of today.",
+            f"unchanged and their verdicts stand. {len(stale):,} have changed or are gone, or other columns are mapped to what is "
+            "read: verdicts on them are stale. They count as they were given; draw a new sample to judge the data of today.",
             icon=":material/history:",
         )
     elif sample.dataset_digest != data.digest:
@@ -71,8 +86,10 @@ def reading(store: Store, data: Dataset, sample: Sample, who: str) -> None:
     """The reviewer and the live result; a saved batch of verdicts reruns this part alone."""
     records = sample_records(store, sample.id)
     own = current_verdicts(store, sample.id, who)
+    workspace = state.workspace()
     reviewer(
         sample, records, rows_of(data), who=who, standings=own, on_outbox=save_outbox(store, sample, who),
+        rubric=rubric_of(store, sample.id), about=audit_place.about(workspace, data), near=audit_place.near(workspace, data),
         go_to=st.session_state.pop("audit.goto", None), key=f"audit.reviewer.{sample.id}.{audit_people.slug(who)}",
     )  # fmt: skip
     standings = audit_people.visible(current_verdicts(store, sample.id), who, sample)

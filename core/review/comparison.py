@@ -56,6 +56,8 @@ class Comparison:
     intervals: Mapping[str, Interval | None]
     """Of raw, ac1, fleiss, nominal, ordinal, interval: by resampling whole records; None marks what is undefined."""
     resamples: int
+    pair_intervals: Mapping[tuple[int, int], Mapping[str, Interval | None]]
+    """Of each two: raw, plain, linear, quadratic, ac1, alpha; by resampling whole records."""
     contested: Sequence[tuple[str, float]]
     """(record id, share of its rater pairs that disagree), the most contested first."""
 
@@ -111,6 +113,7 @@ def compare(
         pairs=pairs,
         intervals=intervals,
         resamples=resamples,
+        pair_intervals={pair: bootstrap.of_pair(both.table) for pair, both in pairs.items()},
         contested=apart[:most],
     )
 

@@ -79,6 +79,26 @@ def _checked(plan: Plan) -> Plan:
     return plan
 
 
+def plan_for(
+    kind: str,
+    size: int,
+    good: float = GOOD,
+    bad: float = BAD,
+    alpha: float = ALPHA,
+    beta: float = BETA,
+    accept: int | None = None,
+) -> Plan:
+    """The plan a person asked for: "fixed" and "sequential" for `size` records; "exact" the smallest that keeps both risks."""
+    if kind == "fixed":
+        return fixed_plan(size, accept, good, bad)
+    if kind == "exact":
+        _checked(Plan("fixed", size, 0, good, bad, alpha, beta))
+        return fixed_plan(*exact_plan(good, bad, alpha, beta), good, bad)
+    if kind == "sequential":
+        return sequential_plan(size, good, bad, alpha, beta)
+    raise InputError(f"There is no plan {kind!r}. Choose fixed, exact or sequential.")
+
+
 def plan_of(recipe: Mapping[str, Any], size: int) -> Plan:
     """The plan kept in a sample's recipe, for the `size` that was drawn; the practice's when none was kept."""
     told = recipe.get("plan")

@@ -1,173 +1,324 @@
-"""The result of a sample on one page of Markdown: what was drawn, what was found, what may be concluded, and what may not."""
+"""The result of a sample on one page: what was drawn, by whom it was read, what was found, what may be concluded, and what may not.
+
+The page is plain data (`core.review.page`), written as Markdown or as one HTML file with its drawings. Issues and notes follow as an
+appendix, so that the first page stays one page.
+"""
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from core.review.acceptance import (
-    PLAN_ACCEPT,
-    PLAN_SIZE,
-    PLAN_SOURCE,
-    jeffreys,
-    plan_accept,
-    summarise,
-    upper_bound,
-    wilson,
-)
-from core.review.samples import Sample, equal_chances
-from core.review.stratified import Stratum, stratified_rate
-from core.review.verdicts import QUESTIONS, Standing, outcomes
+from core.review.acceptance import LIMIT, PLAN_SOURCE, practice_lines
+from core.review.comparison import TARGET_SOURCE, Comparison
+from core.review.curves import curve_of
+from core.review.drawing import curve_drawing, interval_drawing, walk_drawing
+from core.review.findings import Findings
+from core.review.intervals import Interval, bad_in_population, clopper_pearson, jeffreys, upper_bound, wilson
+from core.review.page import Block, Break, Drawing, Heading, Points, Rows, Text, as_html, as_markdown
+from core.review.phrases import corrected_words, curve_words, estimate_words
+from core.review.plan import certifying_size
+from core.review.sequential import sprt
+from core.review.stratified import strata_of
+from core.review.verdicts import outcomes
 
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~!$&])")
-
-
-def report(
-    sample: Sample,
-    standings: Sequence[Standing],
-    *,
-    stratum_of: Mapping[str, str] | None = None,
-    questions: Mapping[str, str] = QUESTIONS,
-    accept: int | None = None,
-    stale: int = 0,
-) -> str:
-    """The page as Markdown. Every text that comes from people or data is escaped.
-
-    standings: what stands for every reviewer (`current_verdicts`). stratum_of: record_id -> stratum of a stratified sample, for
-    its weighted estimate. accept: the most issues allowed, by default the plan's share of this size. stale: verdicts whose record
-    has changed or is gone since.
-    """
-    said = outcomes(standings)
-    accept = plan_accept(sample.size) if accept is None else accept
-    result = summarise(
-        said, sample.size, accept=accept, population=sample.population, equal_chances=equal_chances(sample)
-    )
-    lines = [f"# {_safe(sample.name)}", "", f"**{result.headline}.**", "", result.detail, "", "## The sample", ""]
-    lines += _drawn(sample)
-    reviewers = Counter(entry.verdict.reviewer for entry in standings)
-    people = ", ".join(f"{_safe(name)} ({count})" for name, count in sorted(reviewers.items())) or "nobody yet"
-    lines.append(f"- Read by: {people}")
-    moments = sorted(entry.verdict.created_at for entry in standings)
-    if moments:
-        lines.append(
-            f"- Verdicts given: {moments[0][:16].replace('T', ' ')} to {moments[-1][:16].replace('T', ' ')} UTC"
-        )
-    seconds = [entry.verdict.seconds for entry in standings if entry.verdict.seconds is not None]
-    if seconds:
-        lines.append(f"- Time on a record: median {sorted(seconds)[len(seconds) // 2]:.0f} s")
-    lines += ["", "## What was found", "", "| outcome | records |", "|---|---:|"]
-    rows = [("pass", result.passed), ("fail", result.failed), ("unsure", result.unsure), ("disputed", result.disputed)]
-    lines += [f"| {name} | {count:,} |" for name, count in [*rows, ("unread", result.unread)]]
-    lines += _intervals(result.failed, result.judged)
-    lines += _questions(standings, questions)
-    lines += _strata(sample, said, stratum_of)
-    lines += _notes(standings)
-    lines += ["", "## Limits", "", f"- {PLAN_SOURCE}"]
-    if accept != PLAN_ACCEPT or sample.size != PLAN_SIZE:
-        lines.append(f"- Here: {sample.size:,} records, more than {accept} with an issue.")
-    lines.append("- Unsure, disputed and unread records are in no rate and no interval.")
-    lines.append("- A rate found by one reader contains that reader's own errors.")
-    if stale:
-        lines.append(
-            f"- {stale:,} verdicts are of records that have changed or are gone since; they are counted as given."
-        )
-    return "\n".join(lines) + "\n"
+FORMS = {"markdown": ("md", "text/markdown"), "html": ("html", "text/html")}
+MOST_NOTES, MOST_GROUPS = 200, 8
+HOW = {
+    "random": "simple random sample without replacement",
+    "stratified": "stratified random sample (largest remainder)",
+    "census": "census: every record there was",
+}
 
 
-def _drawn(sample: Sample) -> list[str]:
-    how = {
-        "random": "simple random sample without replacement",
-        "stratified": "stratified random sample (largest remainder)",
-        "census": "census: every record there was",
-    }.get(sample.method, _safe(sample.method))
-    lines = [f"- {sample.size:,} of {sample.population:,} {_safe(sample.role)} records, {how}"]
+def report(found: Findings, form: str = "markdown") -> str:
+    """The page as Markdown or HTML; every text that comes from people or data is escaped."""
+    blocks = report_blocks(found)
+    return as_html(blocks, f"Audit: {found.sample.name}") if form == "html" else as_markdown(blocks)
+
+
+def report_blocks(found: Findings) -> list[Block]:
+    """The page as plain data."""
+    blocks: list[Block] = [Heading(f"Audit: {found.sample.name}", 1), Text(f"{found.summary.headline}.", strong=True)]
+    blocks += [Text(found.summary.detail)]
+    blocks += [Heading("The sample"), Points(_drawn(found))]
+    blocks += [Heading("What was found"), *_counts(found)]
+    blocks += _intervals(found)
+    blocks += [Heading("The plan and its risks"), *_plan(found)]
+    if found.design != "equal":
+        blocks += [Heading("Weighted estimate"), *_weighted(found)]
+    blocks += _groups(found)
+    blocks += _questions(found)
+    blocks += [Heading("Readers"), *_readers(found)]
+    if found.agreement is not None:
+        blocks += [Heading("Agreement"), *_agreement(found.agreement)]
+    if found.adjudicated:
+        blocks += [Heading("Adjudicated"), *_adjudicated(found)]
+    blocks += [Heading("Limits"), Points(_limits(found))]
+    notes = _notes(found)
+    return [*blocks, Break(), Heading("Appendix: issues and notes"), *notes] if notes else blocks
+
+
+def _moment(text: str) -> str:
+    return text[:16].replace("T", " ") + " UTC"
+
+
+def _drawn(found: Findings) -> list[tuple[str, str]]:
+    sample = found.sample
+    told = [
+        ("", f"{sample.size:,} of {sample.population:,} {sample.role} records, {HOW.get(sample.method, sample.method)}")
+    ]
     if sample.seed is not None:
-        lines.append(f"- Seed {sample.seed}; {_safe(str(sample.recipe.get('generator', '')))}")
-    lines.append(f"- Dataset `{_safe(sample.dataset_digest)}`, sample `{_safe(sample.id)}`")
-    lines.append(f"- Drawn {sample.created_at[:16].replace('T', ' ')} UTC by {_safe(sample.created_by)}")
-    return lines
+        told.append(("Seed", f"{sample.seed}; {sample.recipe.get('generator', '')}"))
+    told.append(("Dataset", f"{sample.dataset_digest}; sample {sample.id}"))
+    told.append(("Drawn", f"{_moment(sample.created_at)} by {sample.created_by}"))
+    readers = ", ".join(f"{one.name} ({one.judged + one.unsure})" for one in found.readers)
+    told.append(("Read by", readers or "nobody yet"))
+    moments = sorted(entry.verdict.created_at for entry in found.standings)
+    if moments:
+        told.append(("Verdicts given", f"{_moment(moments[0])} to {_moment(moments[-1])}"))
+    seconds = sorted(entry.verdict.seconds for entry in found.standings if entry.verdict.seconds is not None)
+    if seconds:
+        told.append(("Time on a record", f"median {seconds[len(seconds) // 2]:.0f} s"))
+    return told
 
 
-def _intervals(failed: int, judged: int) -> list[str]:
-    from core.review.acceptance import clopper_pearson
-
-    if not judged:
-        return []
-    lines = [
-        "",
-        f"Share with an issue: {failed} of {judged} = {failed / judged:.1%}.",
-        "",
-        "| 95 % interval | from | to |",
+def _counts(found: Findings) -> list[Block]:
+    result = found.summary
+    rows = [("pass", result.passed), ("fail", result.failed), ("unsure", result.unsure), ("disputed", result.disputed)]
+    return [
+        Rows(("outcome", "records"), [(name, f"{count:,}") for name, count in [*rows, ("unread", result.unread)]], (1,))
     ]
-    lines.append("|---|---:|---:|")
-    for interval in (clopper_pearson(failed, judged), wilson(failed, judged), jeffreys(failed, judged)):
-        if interval is not None:
-            lines.append(f"| {interval.method} | {interval.low:.1%} | {interval.high:.1%} |")
-    bound = upper_bound(failed, judged)
-    lines.append(f"| one-sided upper bound | | {bound:.1%} |")
-    return lines
 
 
-def _questions(standings: Sequence[Standing], questions: Mapping[str, str]) -> list[str]:
-    counts = {name: Counter(entry.verdict.answers.get(name) for entry in standings) for name in questions}
-    if not any(sum(count.values()) - count[None] for count in counts.values()):
+def _intervals(found: Findings) -> list[Block]:
+    result, sample = found.summary, found.sample
+    k, n = result.failed, result.judged
+    if not n:
         return []
-    lines = ["", "## The questions", "", "| question | yes | no | unsure | not answered |", "|---|---:|---:|---:|---:|"]
-    for name, text in questions.items():
-        c = counts[name]
-        lines.append(f"| {_safe(text)} | {c['yes']} | {c['no']} | {c['unsure']} | {c[None] + c['na']} |")
-    return lines
-
-
-def _strata(sample: Sample, said: Mapping[str, str], stratum_of: Mapping[str, str] | None) -> list[str]:
-    if not sample.strata or not stratum_of:
+    if sample.method == "census" or not found.equal:
         return []
-    judged = {stratum["name"]: [0, 0] for stratum in sample.strata}
-    for record_id, outcome in said.items():
-        counts = judged.get(stratum_of.get(record_id, ""))
-        if counts is not None and outcome in ("pass", "fail"):
-            counts[0] += 1
-            counts[1] += outcome == "fail"
-    lines = [
-        "",
-        "## By stratum",
-        "",
-        "| stratum | in the set | drawn | judged | with an issue |",
-        "|---|---:|---:|---:|---:|",
+    known = [] if result.walk is not None else [clopper_pearson(k, n), wilson(k, n), jeffreys(k, n)]
+    known = [one for one in (*known, result.anytime) if one is not None]
+    rows = [(one.method, f"{one.low:.1%}", f"{one.high:.1%}") for one in known]
+    if result.walk is None:
+        rows.append(("one-sided upper bound", "", f"{upper_bound(k, n):.1%}"))
+    blocks: list[Block] = [
+        Text(
+            f"Share with an issue: {k} of {n} = {k / n:.1%}"
+            + (", biased because reading stops by what is found." if result.biased else ".")
+            + f" P(true rate > {LIMIT:.0%}) = {result.above_limit:.0%} (Jeffreys)."
+        ),
+        Rows(("95 % interval", "from", "to"), rows, (1, 2)),
+        Drawing(
+            interval_drawing([(one.method, k / n, one) for one in known], LIMIT),
+            f"The line is the practice's {LIMIT:.0%}.",
+        ),
     ]
-    for stratum in sample.strata:
-        n, k = judged[stratum["name"]]
-        lines.append(f"| {_safe(stratum['name'])} | {stratum['population']:,} | {stratum['drawn']} | {n} | {k} |")
-    found = stratified_rate([Stratum(s["population"], *judged[s["name"]]) for s in sample.strata])
-    if found is None:
-        lines += ["", "The weighted rate is undefined: a stratum has no judged record."]
-    else:
-        error = "undefined" if found.standard_error is None else f"{found.standard_error:.1%}"
-        note = (
-            " Strata where all or none had an issue were given the spread of their Jeffreys estimate."
-            if found.smoothed
-            else ""
+    whole = bad_in_population(k, n, sample.population) if result.walk is None else None
+    if whole:
+        blocks.append(
+            Text(
+                f"In all {sample.population:,} records that were drawn from, {whole[0]:,} to {whole[1]:,} would be found to have an "
+                "issue (95 %, hypergeometric).",
+                small=True,
+            )
         )
-        lines += ["", f"Weighted by stratum: {found.rate:.1%}, standard error {error}.{note}"]
-    return lines
+    return blocks
 
 
-def _notes(standings: Sequence[Standing], most: int = 60) -> list[str]:
-    told = [e.verdict for e in standings if e.verdict.outcome in ("fail", "unsure") or e.verdict.note or e.conflict]
+def _plan(found: Findings) -> list[Block]:
+    plan, result, sample = found.plan, found.summary, found.sample
+    chosen = (
+        "chosen when the sample was drawn"
+        if plan.chosen
+        else "the practice's, for none was chosen when the sample was drawn"
+    )
+    if sample.method == "census":
+        return [Text("Every record there was is in this sample: the count is the rate, and no plan is needed.")]
+    if not found.equal:
+        return [
+            Text(
+                "The records had unequal chances of being drawn, so no plan (n, c) applies; see the weighted estimate."
+            )
+        ]
+    blocks: list[Block] = []
+    if plan.kind == "sequential":
+        lines = sprt(plan.good, plan.bad, plan.alpha, plan.beta)
+        told = (
+            f"Sequential (Wald), {chosen}: {plan.good:.0%} against {plan.bad:.0%}, nominal risks {plan.alpha:.0%} and "
+            f"{plan.beta:.0%}, at most {plan.size:,} records. Accept at {lines.slope:.4f} n {lines.accept:+.4f} issues or fewer, "
+            f"reject at {lines.slope:.4f} n {lines.reject:+.4f} or more, n in the drawn order."
+        )
+        blocks.append(Text(told))
+        if result.walk is not None:
+            blocks.append(
+                Drawing(walk_drawing(lines, plan.size, result.walk), f"Read in order: {result.walk.judged:,}.")
+            )
+    else:
+        blocks.append(
+            Text(f"Fixed, {chosen}: read {plan.size:,}, more than {plan.accept} with an issue is a systemic problem.")
+        )
+    curve = curve_of(plan, sample.population)
+    share = result.rate if result.walk is None else None
+    blocks.append(Drawing(curve_drawing(curve, share), curve_words(plan, curve)))
+    blocks.append(Points([("", curve.producer.text), ("", curve.consumer.text)]))
+    lines = practice_lines(result.failed, result.judged)
+    if lines and not result.unread:
+        blocks.append(
+            Rows(("line of the practice", "here"), [(one.text, "kept" if one.kept else "crossed") for one in lines])
+        )
+        if len({one.kept for one in lines}) > 1:
+            blocks.append(
+                Text("The practice's lines disagree at this count; none of them speaks of the whole set.", small=True)
+            )
+    need = certifying_size(result.failed, 0.05)
+    finite = certifying_size(result.failed, 0.05, population=sample.population)
+    blocks.append(
+        Text(
+            f"To show a true rate of at most 5 % with {result.failed} issues, {need:,} random records must be read (95 %, exact)"
+            + (
+                f"; {finite:,} of these {sample.population:,}."
+                if finite
+                else "; in this set it can no longer be shown."
+            ),
+            small=True,
+        )
+    )
+    return blocks
+
+
+def _weighted(found: Findings) -> list[Block]:
+    blocks: list[Block] = [Text(estimate_words(found))]
+    if found.sample.strata:
+        names, strata = strata_of(found.sample.strata, found.records, outcomes(found.standings))
+        drawn = {one["name"]: one["drawn"] for one in found.sample.strata}
+        rows = [
+            (name, f"{one.population:,}", f"{drawn[name]:,}", f"{one.judged:,}", f"{one.failed:,}")
+            for name, one in zip(names, strata, strict=True)
+        ]
+        blocks.append(Rows(("stratum", "in the set", "drawn", "judged", "with an issue"), rows, (1, 2, 3, 4)))
+    elif not found.equal:
+        drawn = [record.probability for record in found.records]
+        blocks.append(Text(f"Chances of being drawn: {min(drawn):.2%} to {max(drawn):.2%}.", small=True))
+    return blocks
+
+
+def _groups(found: Findings) -> list[Block]:
+    rows: list[tuple[str, ...]] = []
+    for title, some in found.groups.items():
+        for group in some[:MOST_GROUPS]:
+            ends = f"{group.interval.low:.1%}–{group.interval.high:.1%}" if group.interval else "undefined"
+            mark = f"stands out (p = {group.p_value:.3f})" if group.stands_out else ""
+            rows.append((title, group.name, f"{group.failed} of {group.judged}", f"{group.rate:.1%}", ends, mark))
+        if len(some) > MOST_GROUPS:
+            rows.append((title, f"{len(some) - MOST_GROUPS} more", "", "", "", ""))
+    if not rows:
+        return []
+    many = sum(len(some) for some in found.groups.values())
+    return [
+        Heading("By group"),
+        Rows(("by", "group", "with an issue", "rate", "95 %", ""), rows, (2, 3, 4)),
+        Text(
+            f"Each interval is for its group alone; of {many} about {many / 20:.1f} miss by chance. A group stands out when its "
+            "difference from all others survives Holm's correction for the number of groups.",
+            small=True,
+        ),
+    ]
+
+
+def _questions(found: Findings) -> list[Block]:
+    told = [(question, said) for question, said in found.questions if not _unanswered(said)]
+    blocks: list[Block] = []
+    if told:
+        blocks += [Heading("The questions"), Rows(("question", "answers"), told)]
+    return [*blocks, Points(list(found.marks))] if found.marks else blocks
+
+
+def _unanswered(said: str) -> bool:
+    """Whether nobody answered: every count but the last is 0."""
+    return all(part.endswith(" 0") for part in said.split(", ")[:-1])
+
+
+def _readers(found: Findings) -> list[Block]:
+    if not found.readers:
+        return [Text("Nobody has read it yet.")]
+    rows = [
+        (one.name, f"{one.judged:,}", f"{one.failed:,}", f"{one.failed / one.judged:.1%}" if one.judged else "")
+        for one in found.readers
+    ]
+    blocks: list[Block] = [Rows(("reader", "judged", "with an issue", "share"), rows, (1, 2, 3))]
+    known = [one for one in found.readers if one.calibration is not None]
+    if known:
+        blocks.append(Points([(one.name, corrected_words(one)) for one in known]))
+    else:
+        blocks.append(
+            Text("No reader was calibrated on gold records, so the readers' own errors are not known.", small=True)
+        )
+    return blocks
+
+
+def _agreement(found: Comparison) -> list[Block]:
+    def number(value: float | None, interval: Interval | None) -> tuple[str, str]:
+        if value is None:
+            return "undefined", ""
+        return f"{value:.3f}", f"{interval.low:.3f} to {interval.high:.3f}" if interval else "undefined"
+
+    name = "Cohen's kappa" if len(found.names) == 2 else "Fleiss' kappa"
+    pair = found.pair_intervals.get((0, 1), {}) if len(found.names) == 2 else {}
+    rows = [
+        ("raw agreement", *number(found.raw, found.intervals.get("raw"))),
+        (name, *number(found.kappa, pair.get("plain") if pair else found.intervals.get("fleiss"))),
+        ("Gwet's AC1", *number(found.ac1, found.intervals.get("ac1"))),
+        ("Krippendorff's alpha, nominal", *number(found.alpha, found.intervals.get("nominal"))),
+    ]
+    told = [f"{found.records:,} records were read by at least two of {', '.join(found.names)}. {TARGET_SOURCE}"]
+    if found.kappa is None and found.raw is not None:
+        told.append("Everybody always gave the same verdict, so agreement beyond chance is undefined: neither 0 nor 1.")
+    if found.paradox and found.prevalent:
+        told.append(
+            f"{found.prevalent[1]:.0%} of the verdicts are “{found.prevalent[0]}”: kappa is low for that alone (the kappa paradox); "
+            "read AC1."
+        )
+    return [
+        Rows(("", "value", "95 %, bootstrap by record"), rows, (1, 2)),
+        Text(" ".join(told), small=True),
+    ]
+
+
+def _adjudicated(found: Findings) -> list[Block]:
+    rows = [(one.record_id, one.outcome, one.reviewer, one.note[:200]) for one in found.adjudicated[:20]]
+    more = len(found.adjudicated) - 20
+    blocks: list[Block] = [Rows(("record", "final verdict", "by", "note"), rows)]
+    return [*blocks, Text(f"{more:,} more are in the database.", small=True)] if more > 0 else blocks
+
+
+def _limits(found: Findings) -> list[tuple[str, str]]:
+    told = [PLAN_SOURCE]
+    if found.summary.decision == "not shown":
+        told.append("That no systemic problem was found does not show a low rate; the intervals say what is possible.")
+    told.append("Unsure, disputed and unread records are in no rate and no interval.")
+    if len(found.readers) < 2:
+        told.append("A rate found by one reader contains that reader's own errors.")
+    if found.summary.biased:
+        told.append(
+            "Reading stopped by what was found: the share is biased, and only the anytime-valid interval holds."
+        )
+    if found.stale:
+        told.append(
+            f"{found.stale:,} verdicts are of records that have changed, or are mapped otherwise, or are gone since; they are "
+            "counted as given."
+        )
+    return [("", one) for one in told]
+
+
+def _notes(found: Findings) -> Sequence[Block]:
+    told = [
+        e.verdict for e in found.standings if e.verdict.outcome in ("fail", "unsure") or e.verdict.note or e.conflict
+    ]
     told = [verdict for verdict in told if verdict.outcome != "pass" or verdict.note]
     if not told:
         return []
-    lines = ["", "## Issues and notes", "", "| record | verdict | note |", "|---|---|---|"]
-    for verdict in told[:most]:
-        note = _safe(" ".join(verdict.note.split()))
-        lines.append(f"| `{_safe(verdict.record_id)}` | {verdict.outcome} | {note[:600]} |")
-    if len(told) > most:
-        lines.append(f"\n{len(told) - most:,} more are in the database.")
-    return lines
-
-
-def _safe(text: str) -> str:
-    """Text from people or data, with nothing left in it that Markdown reads, on one line."""
-    plain = "".join(char if char.isprintable() else " " for char in str(text))
-    return _MARKDOWN.sub(r"\\\1", plain)
+    rows = [(one.record_id, one.outcome, one.reviewer, one.note[:600]) for one in told[:MOST_NOTES]]
+    blocks: list[Block] = [Rows(("record", "verdict", "reader", "note"), rows)]
+    more = len(told) - MOST_NOTES
+    return [*blocks, Text(f"{more:,} more are in the database.", small=True)] if more > 0 else blocks

@@ -7,6 +7,7 @@ from core.decisions import kept_ids
 from core.errors import QuadrantError
 from core.frame import has_values
 from core.review.acceptance import PLAN_SIZE, PLAN_SOURCE
+from core.review.plan import BAD, GOOD, plan_for
 from core.review.samples import Sample
 from core.review.schema import Store
 from core.review.subsets import subsets
@@ -16,6 +17,11 @@ from pages.ui.safe import literal, short
 
 SEED = 7
 KEPT, SELECTED = "kept", "selected"
+PLANS = {
+    "fixed": "A fixed number: over 6 % with an issue is systemic (3 of 50)",
+    "exact": "A fixed number, computed for two rates",
+    "sequential": "Sequential: stop as soon as it is clear (Wald)",
+}
 
 
 def greeting(store: Store, data: Dataset) -> None:
@@ -88,13 +94,36 @@ def form(store: Store, data: Dataset, samples: list[Sample]) -> None:
                 "Stratify by category", key="audit.stratify",
                 help="Each category gets its share of the sample, in whole records; within it chance decides.",
             )  # fmt: skip
+        kind, good, bad = _plan_inputs()
         if st.form_submit_button("Draw", type="primary", key="audit.draw.submit"):
+            try:
+                plan = plan_for(kind, int(size), good / 100, bad / 100)
+            except QuadrantError as error:
+                st.error(literal(error, 400))
+                return
+            size = plan.size
             _draw(
-                size=int(size), seed=int(given), stratify=stratify,
+                plan=plan, size=int(size), seed=int(given), stratify=stratify,
                 subset=named[source].name if source in named else None,
                 ids=list(chosen.ids) if source == SELECTED else None,
                 name=_name(int(size), int(given), chosen) if source == SELECTED else None,
             )  # fmt: skip
+
+
+def _plan_inputs() -> tuple[str, float, float]:
+    """(plan, good %, bad %): what will decide, chosen before anything is read and kept with the sample."""
+    kind = st.selectbox(
+        "What decides", list(PLANS), format_func=PLANS.get, key="audit.plan",
+        help="Chosen now and kept with the sample: a plan chosen after a look at the verdicts would keep none of its risks.",
+    )  # fmt: skip
+    left, right = st.columns(2)
+    good = left.number_input("Good: a true rate of (%)", 0.1, 50.0, 100 * GOOD, 0.5, key="audit.good")
+    bad = right.number_input("Bad: a true rate of (%)", 0.2, 90.0, 100 * BAD, 0.5, key="audit.bad")
+    st.caption(
+        "The two rates are what the plan should tell apart, with 5 % risk of stopping a good set and 10 % of passing a bad one. A "
+        "computed plan sets the number of records itself; a sequential one reads at most the number above."
+    )
+    return kind, good, bad
 
 
 def _free_seed(data: Dataset, samples: list[Sample]) -> int:

@@ -1,26 +1,29 @@
-"""What a sample says: the decision on the plan, intervals, what it would take to say more, rates by group, the report."""
+"""What a sample says: the decision on its plan, intervals, what the plan can tell apart, what it would take to say more."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import streamlit as st
 
-from core.decisions import audit_summary
-from core.frame import has_values
+from core.decisions import seen_now
+from core.reporting import findings, grouping
 from core.review import acceptance
-from core.review.acceptance import LIMIT, PLAN_SOURCE, Summary, plan_accept
-from core.review.groups import error_by
-from core.review.report import report
-from core.review.samples import Sample, chances, equal_chances, sample_records
+from core.review.acceptance import LIMIT, Summary, practice_lines
+from core.review.curves import Curve, curve_of
+from core.review.findings import Findings
+from core.review.phrases import corrected_words, curve_words, estimate_words
+from core.review.plan import Plan
+from core.review.samples import Sample, SampleRecord, chances
 from core.review.schema import Store
-from core.review.stratified import Stratum, stratified_rate
-from core.review.verdicts import Standing, outcomes
+from core.review.seen import is_stale
+from core.review.sequential import sprt
+from core.review.verdicts import Standing
 from core.workspace import Dataset
-from pages.ui.records import positions, rows_of
-from pages.ui.safe import literal, short
+from pages.ui import state
+from pages.ui.safe import literal
 
 PLOT = {"displayModeBar": False}
-GROUPS = {"category": "Category", "annotator": "Annotator", "language": "Language"}
 
 
 @dataclass(frozen=True)
@@ -33,70 +36,113 @@ class Reading:
     who: str
     standings: Sequence[Standing]
 
+    @cached_property
+    def found(self) -> Findings:
+        ids = tuple(record.record_id for record in self.records)
+        return findings(
+            state.workspace(), self.sample, self.standings,
+            _seen(str(self.data.path), self.sample.id, ids, self.data), _grouped(str(self.data.path), self.sample.id, ids, self.data),
+        )  # fmt: skip
+
+    @property
+    def records(self) -> Sequence[SampleRecord]:
+        from core.review.samples import sample_records
+
+        return sample_records(self.store, self.sample.id)
+
     @property
     def summary(self) -> Summary:
-        return audit_summary(self.store, self.sample, self.standings)
+        return self.found.summary
 
 
-def stale_of(data: Dataset, ids: list[str]) -> list[str]:
-    """The records that the data of today lacks: an id holds the record's digest, so a changed record is gone too."""
-    there = positions(data)
-    return [one for one in ids if one not in there]
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _seen(path: str, sample: str, ids: tuple[str, ...], _data: Dataset) -> dict[str, str]:
+    return seen_now(_data, ids)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _grouped(path: str, sample: str, ids: tuple[str, ...], _data: Dataset):
+    return grouping(_data, ids)
+
+
+def stale_of(data: Dataset, sample: Sample, records: Sequence[SampleRecord]) -> list[str]:
+    """The drawn records that now read otherwise (edited, or another column mapped to what is read) or are gone."""
+    now = _seen(str(data.path), sample.id, tuple(record.record_id for record in records), data)
+    return [r.record_id for r in records if is_stale(r.record_digest, r.record_id, now.get(r.record_id))]
 
 
 def result(reading: Reading) -> None:
     """The decision, in words that claim no more than is true, and the numbers behind it."""
-    found, sample = reading.summary, reading.sample
-    accept = plan_accept(sample.size)
-    box = {"systemic": st.error, "stop": st.error, "open": st.warning}.get(found.decision, st.info)
+    found, sample, plan = reading.summary, reading.sample, reading.found.plan
+    box = {"systemic": st.error, "stop": st.error, "open": st.warning, "undecided": st.warning}.get(
+        found.decision, st.info
+    )
     box(
-        f"**{literal(found.headline, 400)}.** {literal(found.detail, 2000)}",
+        f"**{literal(found.headline, 400)}.** {literal(found.detail, 2400)}",
         icon=":material/flag:" if box is st.error else None,
     )
-    _numbers(found, sample, accept)
-    _weighting(reading)
+    _numbers(reading.found)
+    _weighting(reading.found)
+    if sample.method == "census":
+        st.caption("Every record there was is in this sample: the count is the rate, and nothing is left to estimate.")
+        _corrected(reading.found)
+        return
     beside = st.container(horizontal=True, gap="large")  # one below the other where both do not fit
     with beside.container(width="stretch"):
-        st.markdown("**What the plan can tell apart**")
-        st.plotly_chart(
-            _curve(sample.size, accept, found.failed, found.judged), theme="streamlit", config=PLOT, key="audit.oc"
-        )
-        st.caption(
-            f"Chance that a set passes this plan (read {sample.size:,}, at most {accept:,} with an issue), by its true rate. "
-            f"A set with {LIMIT:.0%} of bad records passes {_pass(LIMIT, sample.size, accept):.0%} of the time."
-        )
+        if reading.found.equal:
+            _plan(found, plan, sample)
+        else:
+            st.caption("No plan (n, c) holds for records with unequal chances, so there is no curve to draw.")
+        _corrected(reading.found)
     with beside.container(width=380):
-        _further(found, sample)
+        _practice(found)
+        _intervals(reading.found)
+        _further(reading.found)
 
 
-def _numbers(found: Summary, sample: Sample, accept: int) -> None:
+def _numbers(told: Findings) -> None:
+    found, plan, sample = told.summary, told.plan, told.sample
     with st.container(horizontal=True):
+        rule = (
+            f"Sequential plan: {plan.good:.0%} against {plan.bad:.0%}, at most {plan.size:,} records."
+            if plan.kind == "sequential" else f"{acceptance.PLAN_SOURCE} Here: more than {plan.accept:,} of {sample.size:,}."
+        )  # fmt: skip
         st.metric(
             "With an issue", f"{found.failed:,} of {found.judged:,}", border=True, width="stretch",
-            help=f"{PLAN_SOURCE} Here: more than {accept:,} of {sample.size:,}.".replace("%", "\\%"),
+            help=rule.replace("%", "\\%"),
         )  # fmt: skip
-        interval = found.interval
-        if interval and found.rate is not None and sample.method != "census":
+        interval, method = found.interval, "Clopper–Pearson: exact, never too narrow."
+        rate, title = found.rate, "Rate, 95 % interval"
+        if found.walk is not None:
+            method, title = "Anytime-valid: it holds although reading may stop at any moment.", "Rate, anytime interval"
+        if told.estimate:
+            rate, interval, title = told.estimate.rate, told.estimate.interval, "Weighted rate, 95 % interval"
+            method = "Each record counts for those it stands for; Korn–Graubard, Clopper–Pearson at the effective size."
+        biased = " Reading stopped because of what was found, so the share itself is biased; the interval is not."
+        if rate is not None and sample.method != "census" and (told.equal or told.estimate):
+            ends = f" ({interval.low:.1%}–{interval.high:.1%})" if interval else " (no interval)"
             st.metric(
-                "Rate, 95 % interval", f"{found.rate:.1%} ({interval.low:.1%}–{interval.high:.1%})", border=True,
-                width="stretch", help="Clopper–Pearson: exact, never too narrow. Unsure and unread records are in no rate.",
+                title + (" · biased" if found.biased else ""), f"{rate:.1%}{ends}", border=True, width="stretch",
+                help=f"{method} Unsure and unread records are in no rate."
+                + (biased if found.biased and found.walk else ""),
             )  # fmt: skip
-        if found.above_limit is not None and sample.method != "census":
+        if found.above_limit is not None and sample.method != "census" and told.equal:
             st.metric(
                 f"P(true rate > {LIMIT:.0%})", f"{found.above_limit:.0%}", border=True, width="stretch",
-                help="Probability under the Jeffreys posterior that more than 6 % of the whole set has an issue.",
+                help="Probability under the Jeffreys posterior that more than 6 \\% of the whole set has an issue.",
             )  # fmt: skip
         st.metric("Unsure · two verdicts", f"{found.unsure:,} · {found.disputed:,}", border=True, width="stretch")
         st.metric("Unread", f"{found.unread:,} of {found.size:,}", border=True, width="stretch")
 
 
-def _weighting(reading: Reading) -> None:
-    """What a stratified draw adds: whether its records were equally likely, and the weighted estimate."""
-    sample = reading.sample
-    if not sample.strata or sample.method == "census":
+def _weighting(told: Findings) -> None:
+    """What a draw with strata or unequal chances adds: whether the plan applies, and how the estimate is made."""
+    sample = told.sample
+    if told.design == "equal":
         return
-    low, high = chances(sample)
-    if not equal_chances(sample):
+    drawn = [record.probability for record in told.records]
+    low, high = chances(sample) if sample.strata else (min(drawn), max(drawn))
+    if not told.equal:
         gone = sum(1 for stratum in sample.strata if not stratum["drawn"])
         none = f"; {gone:,} small categories got no record and say nothing" if gone else ""
         said = (
@@ -108,143 +154,117 @@ def _weighting(reading: Reading) -> None:
             f"Stratified by category: each record had a chance of {low:.1%} to {high:.1%} of being chosen, equal but for "
             "rounding to whole records, so the plan's rule applies."
         )
-    stratum_of = {record.record_id: record.stratum for record in sample_records(reading.store, sample.id)}
-    judged = {stratum["name"]: [0, 0] for stratum in sample.strata}
-    for record_id, outcome in outcomes(reading.standings).items():
-        if outcome in ("pass", "fail") and stratum_of.get(record_id) in judged:
-            judged[stratum_of[record_id]][0] += 1
-            judged[stratum_of[record_id]][1] += outcome == "fail"
-    found = stratified_rate([Stratum(s["population"], *judged[s["name"]]) for s in sample.strata])
-    if found is None:
-        said += " The weighted rate is not defined before every category has a judged record."
-    elif found.standard_error is None:
-        said += f" Weighted by category: {found.rate:.1%}; its standard error is not defined."
-    else:
-        half = 1.96 * found.standard_error
-        said += (
-            f" Weighted by category: {found.rate:.1%}, 95 % about {max(0, found.rate - half):.1%} to "
-            f"{min(1, found.rate + half):.1%} (normal approximation)."
+    st.caption(literal(f"{said} {estimate_words(told)}", 1200))
+
+
+def _plan(found: Summary, plan: Plan, sample: Sample) -> None:
+    from core.audit_figures import walk_over
+
+    if found.walk is not None:
+        st.markdown("**The walk of this audit**")
+        lines = sprt(plan.good, plan.bad, plan.alpha, plan.beta)
+        st.plotly_chart(walk_over(lines, sample.size, found.walk), theme="streamlit", config=PLOT, key="audit.walk")
+        st.caption(
+            f"Sequential plan, {plan.good:.0%} against {plan.bad:.0%}, chosen when the sample was drawn: stop as soon as the walk "
+            "leaves the band. The first record at which it does decides; the order is that of the draw, so verdicts given out of "
+            "order wait. Stopping so keeps both risks; stopping by any other wish does not."
         )
-    st.caption(literal(said, 900))
+    st.markdown("**What the plan can tell apart**")
+    curve = _curve(plan, sample.population)
+    share = found.rate if found.walk is None else None
+    st.plotly_chart(_curve_figure(plan, sample.population, share), theme="streamlit", config=PLOT, key="audit.oc")
+    st.caption(curve_words(plan, curve))
 
 
-def _further(found: Summary, sample: Sample) -> None:
-    """What it would take to certify a rate, how many records that may be, and the practice's own lines side by side."""
-    st.markdown("**What it would take to show more**")
-    if sample.method == "census":
-        st.caption("Every record there was is in this sample: the count is the rate, and nothing is left to estimate.")
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _curve(plan: Plan, population: int) -> Curve:
+    return curve_of(plan, population)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _curve_figure(plan: Plan, population: int, found: float | None):
+    from core.audit_figures import operating_curve
+
+    return operating_curve(_curve(plan, population), found)
+
+
+def _practice(found: Summary) -> None:
+    """The practice's own three lines, side by side: they disagree at 3 of 50."""
+    lines = practice_lines(found.failed, found.judged)
+    if not lines or found.unread:
         return
+    st.markdown("**The practice's own lines**")
+    st.table(
+        {"line": [line.text for line in lines], "here": ["kept" if line.kept else "crossed" for line in lines]},
+        border="horizontal", hide_index=True,
+    )  # fmt: skip
+    if len({line.kept for line in lines}) > 1:
+        st.caption(
+            f"The practice's lines disagree at {found.failed:,} of {found.judged:,}; none of them is a statement about the whole set."
+        )
+
+
+def _intervals(told: Findings) -> None:
+    """Every interval for the rate, side by side."""
+    found = told.summary
+    if not found.judged or not told.equal:
+        return
+    some = [acceptance.clopper_pearson, acceptance.wilson, acceptance.jeffreys]
+    rows = [] if found.walk is not None else [make(found.failed, found.judged) for make in some]
+    rows.append(found.anytime)
+    st.markdown("**Intervals, 95 %**")
+    st.table(
+        {
+            "": [row.method for row in rows],
+            "from": [f"{row.low:.1%}" for row in rows],
+            "to": [f"{row.high:.1%}" for row in rows],
+        },
+        border="horizontal", hide_index=True,
+    )  # fmt: skip
+    if found.walk is not None:
+        st.caption(
+            "The usual intervals take a size fixed beforehand; after a sequential plan only the anytime one holds."
+        )
+    else:
+        st.caption("The anytime interval also holds for whoever stops early; the others take a size fixed beforehand.")
+
+
+def _further(told: Findings) -> None:
+    """What it would take to certify a rate, and how many records of the set that may be."""
+    found, sample = told.summary, told.sample
+    if not told.equal:
+        return
+    st.markdown("**What it would take to show more**")
     limits = (0.04, 0.05, 0.06)
+    sizes = [acceptance.certifying_size(found.failed, limit) for limit in limits]
+    finite = [acceptance.certifying_size(found.failed, limit, population=sample.population) for limit in limits]
     st.table(
         {
             "To show a true rate of at most": [f"{limit:.0%}" for limit in limits],
-            "read": [f"{acceptance.certifying_size(found.failed, limit):,} records" for limit in limits],
+            "read": [f"{size:,} records" for size in sizes],
+            f"of these {sample.population:,}": [f"{size:,}" if size else "cannot be" for size in finite],
         },
         border="horizontal", hide_index=True,
     )  # fmt: skip
     st.caption(
         f"At 95 % confidence, exact: with {found.failed:,} with an issue among that many random records in all, of which "
-        f"{found.judged:,} are judged so far. Each further issue raises the number."
+        f"{found.judged:,} are judged so far. Each further issue raises the number. The last column counts that the set is finite."
     )
     whole = acceptance.bad_in_population(found.failed, found.judged, sample.population) if found.judged else None
-    if whole and equal_chances(sample):
+    if whole and found.walk is None:
         st.caption(
             f"In all {sample.population:,} records that were drawn from, between {whole[0]:,} and {whole[1]:,} would be "
             "found to have an issue (95 %, hypergeometric)."
         )
-    if found.judged and not found.unread:
-        rate = found.failed / found.judged
-        lines = [
-            ("more than 6 % with an issue: systemic", found.failed <= plan_accept(sample.size)),
-            ("over 5 % disagreement: a problem", rate <= 0.05),
-            ("accuracy over 96 %: the target", 1 - rate > 0.96),
-        ]
-        st.table(
-            {"Line of the practice": [text for text, _ in lines], "here": ["kept" if ok else "crossed" for _, ok in lines]},
-            border="horizontal", hide_index=True,
-        )  # fmt: skip
-        if len({ok for _, ok in lines}) > 1:
-            st.caption("The practice's lines disagree at this count; none of them is a statement about the whole set.")
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _curve(size: int, accept: int, failed: int, judged: int):
-    from core.figures import oc_curve
-
-    top = max(0.2, 1.3 * acceptance.rate_at(0.05, size, accept)) if accept < size else 1.0
-    rates = [min(1.0, top * i / 60) for i in range(61)]
-    points = {}
-    for chance, name in ((0.95, "passes 95 %"), (0.5, "passes 50 %"), (0.1, "passes 10 %")):
-        rate = acceptance.rate_at(chance, size, accept) if accept < size else 1.0
-        points[f"{name} at {rate:.1%}"] = (rate, chance)
-    figure = oc_curve(rates, [_pass(rate, size, accept) for rate in rates], f"{accept} of {size}", points)
-    if judged:
-        rate = failed / judged
-        figure.add_vline(
-            x=rate, line={"dash": "dot", "width": 1.5, "color": "#8b949e"},
-            annotation={"text": f"found here {rate:.1%}", "yanchor": "bottom", "y": 0},
-        )  # fmt: skip
-    return figure
-
-
-def _pass(rate: float, size: int, accept: int) -> float:
-    return acceptance.pass_probability(rate, size, accept)
-
-
-def groups(reading: Reading) -> None:
-    """Error rates by category, annotator or language with Wilson intervals."""
-    data, said = reading.data, outcomes(reading.standings)
-    known = [name for name in GROUPS if has_values(data, name)]
-    if not known:
-        st.info("This data has no category, annotator or language to compare by. Map one on the Data page.")
+def _corrected(told: Findings) -> None:
+    """The rate without each reader's own errors, where gold records tell what those are."""
+    known = [reader for reader in told.readers if reader.calibration is not None]
+    if not known or not told.summary.judged:
         return
-    if not any(outcome in ("pass", "fail") for outcome in said.values()):
-        st.info("No record is judged yet, so there is no rate to compare.")
-        return
-    rows = {row["record_id"]: row for row in rows_of(data, list(said), tuple(known))}
-    group_of = {name: {record_id: row.get(name) for record_id, row in rows.items()} for name in known}
-    several = [name for name in known if len(set(group_of[name].values())) > 1]
-    if not several:
-        st.info(
-            "The records of this sample all have one category, annotator and language: there is nothing to compare."
-        )
-        return
-    for name in several:
-        _by(name, said, group_of[name])
-    st.caption(
-        f"Share with an issue, Wilson 95 % intervals; the dashed line is {LIMIT:.0%}. Groups of a few records have wide "
-        "intervals, and among many groups one looks bad by chance: treat this as a hint where to read more."
-    )
-
-
-def _by(name: str, said: dict[str, str], group_of: dict[str, str | None]) -> None:
-    from core.figures import intervals
-
-    found = error_by(said, group_of)[:30]
-    st.markdown(f"**{GROUPS[name]}**")
-    figure = intervals(
-        [f"{short(group.name, 28)} ({group.failed} of {group.judged})" for group in found],
-        [group.rate for group in found],
-        [group.interval.low for group in found],
-        [group.interval.high for group in found],
-        target=LIMIT,
-    )
-    figure.update_xaxes(rangemode="tozero")
-    st.plotly_chart(figure, theme="streamlit", config=PLOT, key=f"audit.by.{name}")
-
-
-def document(reading: Reading) -> None:
-    """The result on one page, to keep or to send."""
-    sample = reading.sample
-    records = sample_records(reading.store, sample.id)
-    stale = set(stale_of(reading.data, [record.record_id for record in records]))
-    page = report(
-        sample, reading.standings,
-        stratum_of={record.record_id: record.stratum for record in records if record.stratum},
-        stale=sum(entry.verdict.record_id in stale for entry in reading.standings),
-    )  # fmt: skip
-    st.download_button(
-        "Download the report", page, file_name=f"audit-{sample.id[:8]}.md", mime="text/markdown", key="audit.report",
-        icon=":material/download:", type="primary",
-    )  # fmt: skip
-    st.code(page, language=None, wrap_lines=True)
+    st.markdown("**Corrected for the readers' own errors**")
+    for reader in known:
+        st.caption(literal(f"{reader.name}: {corrected_words(reader)}", 700))
+    if not told.equal:
+        st.caption("The correction takes the raw share of each reader, which here is not the rate of the set.")
