@@ -5,11 +5,11 @@ import streamlit as st
 
 from core import figures
 from core.decisions import open_reviews
-from core.errors import QuadrantError
-from core.influence.selection import STRATEGIES, Selection, parse_budget
+from core.errors import MissingInput, QuadrantError
+from core.influence.selection import STRATEGIES, Selection, heavy, parse_budget
 from core.review.subsets import add_subset
 from core.workspace import Dataset, Workspace
-from pages.ui import palette, state
+from pages.ui import palette, quadrant_picks, quadrant_rivals, state
 from pages.ui import quadrant_data as data_of
 from pages.ui.quadrant_data import View
 from pages.ui.safe import literal, short
@@ -18,29 +18,35 @@ from pages.ui.safe import literal, short
 def panel(workspace: Workspace, data: Dataset, seen: View, cuts: tuple[str, str]) -> None:
     """Everything between the wish for a budget and the selection."""
     st.subheader("Spend a budget")
-    able = data_of.strategies(seen.frame)
-    strategy, budget_text, seed = _fields(able)
+    able = quadrant_picks.strategies(seen.frame)
+    strategy, budget_text, seed, options = _fields(able, seen)
+    waiting: list[str] = []
     try:
         budget = parse_budget(budget_text, len(seen.frame.ids))
-        found = data_of.picked(workspace, seen, strategy, budget, seed, cuts)
+        if heavy(strategy, seen.frame, budget):
+            waiting.append(strategy)
+        found = quadrant_picks.picked(workspace, seen, strategy, budget, seed, cuts, options)
     except QuadrantError as error:
-        st.error(literal(error, 400))
+        (st.info if isinstance(error, MissingInput) else st.error)(literal(error, 400))
+        quadrant_rivals.waiting(waiting, parse_budget(budget_text, len(seen.frame.ids)) if waiting else 0, seed)
         return
-    others = {name: found if name == strategy else _try(workspace, seen, name, budget, seed, cuts) for name in able}
-    others = {name: one for name, one in others.items() if one is not None}
+    others, waiting = quadrant_picks.tried(workspace, seen, [n for n in able if n != strategy], budget, seed, cuts)
+    others = {name: found if name == strategy else others[name] for name in able if name == strategy or name in others}
     left, right = st.columns([2, 3], gap="large")
     with left:
         _summary(workspace, data, seen, found, budget)
     with right:
         _mix(workspace, seen, found)
-    _rivals(workspace, seen, found, others, budget)
+    quadrant_rivals.table(workspace, seen, found, others)
+    quadrant_rivals.pairs(seen, others)
+    quadrant_rivals.waiting(waiting, budget, seed)
     unable = [STRATEGIES[name].title for name in STRATEGIES if name not in able]
     if unable:
-        st.caption(f"Not able yet, for want of a score or a validation set: {', '.join(unable)}.")
+        st.caption(f"Not able yet, for want of a score, clusters, production or a validation set: {', '.join(unable)}.")
 
 
-def _fields(able: list[str]) -> tuple[str, str, int]:
-    first, second, third = st.columns([3, 1.2, 1.2])
+def _fields(able: list[str], seen: View) -> tuple[str, str, int, quadrant_picks.Chosen]:
+    first, second, third, fourth = st.columns([3, 1.2, 1.2, 1.8])
     kept = state.remembered("quadrant.strategy", able[0])
     strategy = first.selectbox(
         "Strategy", able, index=able.index(kept) if kept in able else 0, format_func=lambda s: STRATEGIES[s].title,
@@ -56,16 +62,27 @@ def _fields(able: list[str]) -> tuple[str, str, int]:
         "Seed", 0, 2**31 - 1, state.remembered("quadrant.seed", 0), key="quadrant.seed", help="For what is picked by chance.",
     )  # fmt: skip
     state.remember("quadrant.seed", int(seed))
-    return strategy, budget, int(seed)
+    return strategy, budget, int(seed), _option(fourth, strategy, able, seen)
 
 
-def _try(
-    workspace: Workspace, seen: View, name: str, budget: int, seed: int, cuts: tuple[str, str]
-) -> Selection | None:
-    try:
-        return data_of.picked(workspace, seen, name, budget, seed, cuts)
-    except QuadrantError:
-        return None
+def _option(where, strategy: str, able: list[str], seen: View) -> quadrant_picks.Chosen:
+    """The one setting that some strategies have."""
+    if strategy == "diq caps":
+        cap = where.text_input(
+            "Cap per cluster", state.remembered("quadrant.cap", "10%"), key="quadrant.cap",
+            help="At most this share of the budget, or this many records, from one cluster.",
+        )  # fmt: skip
+        state.remember("quadrant.cap", cap)
+        return (("cap", cap),)
+    if strategy == "diq quotas":
+        kinds = {"production": "As production", "equal": "Equal"}
+        quotas = where.selectbox("Quotas", list(kinds), format_func=kinds.get, key="quadrant.quotas")
+        return (("quotas", quotas),)
+    if strategy == "length-matched random":
+        models = [n for n in able if n not in ("length-matched random", "random")]
+        like = where.selectbox("Lengths of", models, format_func=lambda n: STRATEGIES[n].title, key="quadrant.like")
+        return (("like", like),)
+    return ()
 
 
 def _summary(workspace: Workspace, data: Dataset, seen: View, found: Selection, budget: int) -> None:
@@ -84,6 +101,7 @@ def _summary(workspace: Workspace, data: Dataset, seen: View, found: Selection, 
     held = int(seen.heldout.sum())
     if held:
         st.caption(f"The {held:,} records held out as the validation set are not among them.")
+    _reach(workspace, seen, found)
     ids = list(found.record_ids)
     title = f"{STRATEGIES[found.strategy].title}, {len(ids):,} records"
     with st.container(horizontal=True):
@@ -94,6 +112,17 @@ def _summary(workspace: Workspace, data: Dataset, seen: View, found: Selection, 
             name = st.text_input("Name", f"{found.strategy} {len(ids)}", key="quadrant.save_name")
             if st.form_submit_button("Save", type="primary"):
                 _save(workspace, data, found, ids, name)
+
+
+def _reach(workspace: Workspace, seen: View, found: Selection) -> None:
+    told = quadrant_picks.described(workspace, seen, found) if len(found.rows) else {}
+    chance = quadrant_picks.by_chance(workspace, seen, len(found.rows)) if told.get("coverage") is not None else None
+    if chance is not None:
+        expected, low, high = (100 * x for x in chance)
+        st.markdown(
+            f"Covers **{100 * told['coverage']:.0f} %** of production; random picks of this size {expected:.0f} % "
+            f"(95 in 100 of them {low:.0f} to {high:.0f} %)."
+        )
 
 
 def _save(workspace: Workspace, data: Dataset, found: Selection, ids: list[str], name: str) -> None:
@@ -114,7 +143,7 @@ def _shares(codes: np.ndarray, count: int) -> np.ndarray:
 
 def _mix(workspace: Workspace, seen: View, found: Selection) -> None:
     """Categories of the pick against the whole and production."""
-    production = data_of.production_shares(workspace)
+    production = seen.frame.production_shares
     if set(seen.categories) <= {""}:
         st.caption("The records have no category, so there is no mix to compare.")
         return
@@ -135,62 +164,6 @@ def _mix(workspace: Workspace, seen: View, found: Selection) -> None:
     )
     st.markdown("**Category mix**")
     st.plotly_chart(figure, theme="streamlit", config={"displayModeBar": False}, key="quadrant.mix")
-
-
-def _rivals(workspace: Workspace, seen: View, found: Selection, others: dict[str, Selection], budget: int) -> None:
-    """Every strategy at the same budget: what it shares with this pick, and what it picks."""
-    production = data_of.production_shares(workspace)
-    count = len(seen.categories)
-    target = np.array([(production or {}).get(name, 0.0) for name in seen.categories])
-    beyond = 1 - target.sum() if production else 0.0
-    mine = np.zeros(len(seen.frame.ids), bool)
-    mine[found.rows] = True
-    columns = ("strategy", "in common", "influence", "difficulty", "words", "categories", "off production")
-    table: dict[str, list] = {name: [] for name in columns}
-    for name, one in others.items():
-        if not len(one.rows):
-            continue
-        rows = one.rows
-        shares = _shares(seen.category[rows], count)
-        table["strategy"].append(STRATEGIES[name].title + (" (this pick)" if name == found.strategy else ""))
-        table["in common"].append(100 * float(mine[rows].mean()))
-        table["influence"].append(_mean(seen.frame.influence, rows))
-        table["difficulty"].append(_mean(seen.frame.difficulty, rows))
-        table["words"].append(float(np.median(seen.frame.length[rows])))
-        table["categories"].append(f"{int((shares > 0).sum())} of {count}" if count > 1 else None)
-        table["off production"].append(50 * float(np.abs(shares - target).sum() + beyond) if production else None)
-    st.markdown("**The same budget by every strategy**")
-    config = st.column_config
-    st.dataframe(
-        {k: v for k, v in table.items() if any(x is not None for x in v)}, hide_index=True, width="stretch", key="quadrant.rivals",
-        column_config={
-            "strategy": config.TextColumn("Strategy", width=260),
-            "in common": config.ProgressColumn(
-                "In common", help="Share of it that this pick holds as well.", format="%.0f %%", min_value=0, max_value=100
-            ),
-            "influence": config.NumberColumn("Mean influence", format="%.4g"),
-            "difficulty": config.NumberColumn("Mean difficulty", format="%.3g"),
-            "words": config.NumberColumn("Words", format="%.0f", help="Median length of the responses."),
-            "categories": config.TextColumn("Categories", help="How many categories it reaches."),
-            "off production": config.NumberColumn(
-                "Off production", format="%.0f %%",
-                help="Share of the pick that would have to be in another category to match production (total variation).",
-            ),
-        },
-    )  # fmt: skip
-    chance = 100 * budget / max(1, len(seen.frame.ids))
-    st.caption(
-        f"Two independent picks of this size share about {chance:.0f} % by chance. A high mean influence is what a strategy "
-        "ranked by, no proof that it trains better."
-    )
-
-
-def _mean(values: np.ndarray | None, rows: np.ndarray) -> float | None:
-    if values is None:
-        return None
-    some = np.asarray(values, float)[rows]
-    some = some[np.isfinite(some)]
-    return float(some.mean()) if len(some) else None
 
 
 def extremes(data: Dataset, seen: View, most: int = 10) -> None:

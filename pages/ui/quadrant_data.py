@@ -7,11 +7,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import streamlit as st
 
-from core.choosing import pick, selection_frame
+from core.choosing import selection_frame
 from core.decisions import open_reviews
-from core.errors import MissingInput
 from core.frame import FROM_RESULTS, HEURISTICS, axis_title, column, difficulty_sources, influence_sources
-from core.influence.selection import STRATEGIES, Frame, Selection, able
+from core.influence.selection import Frame
 from core.review.ledger import ledger, removed_ids
 from core.steps import current
 from core.workspace import Dataset, Workspace
@@ -68,12 +67,20 @@ def view(workspace: Workspace, data: Dataset, source: str | None, query: str = "
     query = query if query in dict(influence_sources(workspace)) else "influence"
     names = [name for name, _ in difficulty_sources(workspace, data)]
     chosen = source if source in names else (names[0] if names else "")
-    steps = ["influence", "embed", "embed:validation"]
+    steps = ["influence", "embed", "embed:validation", "embed:production", "clusters", "neighbours", "coverage"]
     if chosen in FROM_RESULTS:
         steps.append(FROM_RESULTS[chosen][2])
     found = [current(workspace, step) for step in steps]
     entries = ledger(open_reviews(workspace))
-    parts = [data.digest, chosen, query, *[r.key if r else "-" for r in found], str(entries[-1].entry if entries else 0)]
+    parts = [
+        data.digest,
+        chosen,
+        query,
+        *[r.key if r else "-" for r in found],
+        str(entries[-1].entry if entries else 0),
+    ]
+    production = workspace.dataset("production")
+    parts.append(production.digest if production else str(sorted((workspace.shares() or {}).items())))
     return _view(str(workspace.path), "/".join(parts), chosen, query, workspace, data)
 
 
@@ -162,53 +169,7 @@ def meant_cut(seen: View, drawn: float) -> float:
     return float(levels[k]) if k < len(levels) else float(levels[-1] + np.diff(levels).min())
 
 
-# -- picks -----------------------------------------------------------------------------------------------------------------
-
-
-def strategies(frame: Frame) -> list[str]:
-    """The strategies for which everything is there."""
-    return [name for name in STRATEGIES if able(name, frame) and (name != "length-matched random" or _like(frame))]
-
-
-def _like(frame: Frame) -> str | None:
-    return next((name for name in ("diq", "influence", "difficulty") if able(name, frame)), None)
-
-
-def picked(workspace: Workspace, seen: View, strategy: str, budget: int, seed: int, cuts: tuple[str, str]) -> Selection:
-    """What a strategy picks; kept, because every strategy is compared with every other. Errors: InputError, MissingInput."""
-    own = cuts if strategy == "diq" else ("", "")
-    return _picked(seen.key, strategy, budget, seed, own, workspace, seen)
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _picked(
-    key: str, strategy: str, budget: int, seed: int, cuts: tuple[str, str], _workspace: Workspace, _seen: View
-) -> Selection:
-    params = {"difficulty_cut": cuts[0], "influence_cut": cuts[1]} if strategy == "diq" else {}
-    if strategy == "length-matched random":
-        params["like"] = _like(_seen.frame)
-    return pick(_workspace, strategy, budget, seed, _seen.source or None, _seen.frame, influence=_seen.query, **params)
-
-
-def production_shares(workspace: Workspace) -> dict[str, float] | None:
-    """{category: share} of production, given or counted; None when neither says anything of categories."""
-    given = workspace.shares()
-    if given:
-        return given
-    try:
-        sample = workspace.need("production")
-    except MissingInput:
-        return None
-    return _counted(sample.digest, sample)
-
-
-@st.cache_data(max_entries=8, show_spinner=False)
-def _counted(digest: str, _sample: Dataset) -> dict[str, float] | None:
-    counts = pc.value_counts(pc.fill_null(_sample.column("category"), "")).to_pylist()
-    total = sum(c["counts"] for c in counts)
-    if not total or all(c["values"] == "" for c in counts):
-        return None
-    return {c["values"]: c["counts"] / total for c in counts}
+# -- records ---------------------------------------------------------------------------------------------------------------
 
 
 @st.cache_data(max_entries=48, show_spinner=False)
