@@ -110,7 +110,9 @@ def _captions(workspace: Workspace, seen: View, placed) -> None:
     said = [
         f"Cuts: difficulty at least {quadrant_plot.number(placed.difficulty_cut.value)} ({first}) is hard, "
         f"influence at least {quadrant_plot.number(placed.influence_cut.value)} ({second}) is influential.",
-        f"Zero is the darker line: {known - below:,} records lie on it or above and help, {below:,} below and harm.",
+        "Self-influence is no help and no harm: high are the records that move the model most, rare, hard or wrong ones."
+        if current(workspace, "influence").params["score"] == "self-influence"
+        else f"Zero is the darker line: {known - below:,} records lie on it or above and help, {below:,} below and harm.",
     ]
     if seen.heuristic:
         said.append("Difficulty is a heuristic of the model's own losses here; nobody rated it.")
@@ -143,7 +145,7 @@ def _without(workspace: Workspace, data: Dataset, seen: View, has_influence: boo
         _source_field(left, workspace, data, seen)
         values, title, lines = seen.frame.difficulty, data_of.source_title(workspace, data, seen.source), ("median",)
     elif has_influence:
-        values, title, lines = seen.frame.influence, "Influence (above 0 helps, below 0 harms)", ("median", "zero")
+        values, title, lines = seen.frame.influence, quadrant_how.axis(workspace), ("median", "zero")
     else:
         known = column(workspace, data, "response_words")
         values, title, lines = known.values[seen.rows], known.title, ("median",)

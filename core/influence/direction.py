@@ -85,9 +85,16 @@ def read(path: Path, space: Space, device: str) -> list[Direction]:
 
 
 def mean_gradient(
-    losses: ResponseLoss, tokens: Tokens, space: Space, batch_tokens: int, progress: Progress = silent
+    losses: ResponseLoss,
+    tokens: Tokens,
+    space: Space,
+    batch_tokens: int,
+    progress: Progress = silent,
+    weights: np.ndarray | None = None,
 ) -> Direction:
     """The mean over records of the gradient of the record's loss, summed up in float32 (float64 for a float64 model).
+
+    `weights` (N,) are factors on the records, such as one over the length of each gradient; the mean still divides by their number.
 
     Plain backward passes over padded batches; one set of weight gradients is held beside the sums. In LoRA space only the gradients
     of the adapted weights are formed, then projected on the adapters.
@@ -112,6 +119,7 @@ def mean_gradient(
         while batches:
             rows = batches.pop()
             try:
+                losses.emphasis = None if weights is None else weights[rows]
                 losses(make_batch(tokens, rows, losses.model.device), backward=True)
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error) or len(rows) == 1:
@@ -127,6 +135,7 @@ def mean_gradient(
             done += len(rows)
             progress(done, count, f"validation gradient: {done} of {count} records")
     finally:
+        losses.emphasis = None
         for p in chosen.values():
             p.requires_grad_(False)
             p.grad = None
@@ -161,3 +170,18 @@ def on_weight(space: Space, name: str, value: "torch.Tensor | tuple", conv: bool
     a, b = (t.to(va) for t in factors(space, name, va.shape[1], vb.shape[0]))
     dense = SCALE * (b @ va + vb @ a)
     return dense.T if conv else dense
+
+
+def zeros(module: "torch.nn.Module", space: Space) -> dict[str, Any]:
+    """The vectors of the direction that is nowhere: for those who ask for lengths alone."""
+    import torch
+
+    parameters, found = dict(module.named_parameters()), {}
+    for name in space.names:
+        p = parameters[name]
+        d_in, d_out = p.shape if space.rank and transposed(module, name) else p.shape[::-1] if space.rank else (0, 0)
+        wide = torch.float64 if p.dtype == torch.float64 else torch.float32
+        shapes = ((space.rank, d_in), (d_out, space.rank)) if space.rank else (p.shape,)
+        parts = tuple(torch.zeros(s, dtype=wide, device=p.device) for s in shapes)
+        found[name] = parts if space.rank else parts[0]
+    return found

@@ -35,7 +35,7 @@ DEFAULTS: dict[str, Any] = {
     "revision": "",
     "space": "lora",  # or "all", "last-2"
     "rank": 8,
-    "score": "dot",  # or "cosine", which takes plain gradients, one record at a time
+    "score": "dot",  # or "cosine", "mean-cosine", "self-influence": see scoring.py
     "loss": "mean",  # a record's loss: mean or sum over its response tokens; sum favours long responses
     "direction": "auto",  # ggn for the matching proxy, else mean; or "mean", "adam", "ggn": see preconditioned.py
     "curvature_records": 256,  # training records that adam and ggn look at
@@ -213,7 +213,11 @@ def _stage(
         batches, tokens.lengths, work, columns, part(progress, 0.3 if how else 0.1, 1.0),
         spread=actors.influence(inputs, ghost, label, tokens, batches),
     )  # fmt: skip
-    return values, _Seen(ghost, gap, together, rate, work.note)
+    seen = _Seen(ghost, gap, together, rate, work.note)
+    measure = getattr(work.work, "measure", None)
+    if measure is not None and measure.slow:
+        seen.direct |= {measure.slow}
+    return values, seen
 
 
 def _curvature(params: dict[str, Any], tokens: Tokens) -> Curvature | None:
@@ -317,7 +321,7 @@ def _directions(
     if source is not None:
         found = read(source, space, losses.model.device)
     else:
-        found = scoring.directions_of(losses, check, asked, space, setup.batch_tokens, how, progress)
+        found = scoring.directions_of(losses, check, asked, space, setup.batch_tokens, how, progress, inputs.params["score"])
     if size <= KEEP_DIRECTION:
         if source != stored:
             save(found, stored)

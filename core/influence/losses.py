@@ -55,6 +55,7 @@ class ResponseLoss:
         self.scale = (
             2.0**10 if model.dtype == "float16" else 1.0
         )  # of what is pushed back: float16 underflows below 6e-8
+        self.emphasis: np.ndarray | None = None  # (B,) a factor on each record's loss of the next batches, on the way back alone
         self.module = model.module
         self.body = getattr(self.module, self.module.base_model_prefix or "-", None)
         self.head = self.module.get_output_embeddings()
@@ -98,6 +99,9 @@ class ResponseLoss:
     def _weights(self, batch: Batch) -> "torch.Tensor":
         ones = batch.counts.new_ones((), dtype=self._wide())
         ones = ones * self.scale
+        if self.emphasis is not None:
+            ones = ones * batch.counts.new_tensor(self.emphasis, dtype=self._wide())
+            return (ones / batch.counts if self.loss == "mean" else ones)[batch.owner]
         return (ones / batch.counts)[batch.owner] if self.loss == "mean" else ones.expand(len(batch.owner))
 
     def _wide(self) -> "torch.dtype":

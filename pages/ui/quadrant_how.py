@@ -29,7 +29,23 @@ LOSSES = {
     "mean": "Mean over the response's tokens",
     "sum": "Sum over the response's tokens: long responses weigh more",
 }
-SCORES = {"dot": "Dot product, as DIQ", "cosine": "Cosine: the length of the gradient does not count"}
+SCORES = {
+    "dot": "Dot product, as DIQ",
+    "cosine": "Cosine: the length of the gradient does not count",
+    "mean-cosine": "Mean of the cosines with each validation record",
+    "self-influence": "Self-influence: the squared length of the record's own gradient",
+}
+AXIS = {
+    "dot": "Influence (above 0 helps, below 0 harms)",
+    "cosine": "Influence, a cosine (above 0 helps, below 0 harms)",
+    "mean-cosine": "Influence, a mean of cosines (above 0 helps, below 0 harms)",
+    "self-influence": "Self-influence (higher moves the model more; says nothing of help or harm)",
+}
+
+
+def axis(workspace: Workspace) -> str:
+    """What the axis of influence is called: by the score that was asked for."""
+    return AXIS.get(params_of(workspace, "influence")["score"], AXIS["dot"])
 
 
 def settings(workspace: Workspace) -> None:
@@ -49,7 +65,7 @@ def settings(workspace: Workspace) -> None:
         )  # fmt: skip
         scores = list(SCORES)
         score = st.selectbox("Score", scores, scores.index(params["score"]), SCORES.get, key="quadrant.score")
-        st.caption("The cosine takes one gradient a record and is several times slower.")
+        st.caption("Cosines and self-influence are exact, from the same pass as the dot product.")
         direction = _choice(
             "Direction",
             DIRECTIONS,

@@ -7,7 +7,7 @@ from core.errors import InputError
 from core.frame import available
 from core.influence.quadrant import QUADRANTS, Quadrants, quadrants
 from core.workspace import Dataset, Workspace
-from pages.ui import palette, records, state
+from pages.ui import palette, quadrant_how, records, state
 from pages.ui import quadrant_data as data_of
 from pages.ui.quadrant_data import View
 from pages.ui.safe import literal, short
@@ -82,7 +82,7 @@ def plot(workspace: Workspace, data: Dataset, seen: View, placed: Quadrants, col
         base.with_colour(paint).with_selected(chosen), "quadrant.plot", height=560,
         axes=Axes(
             data_of.source_title(workspace, data, seen.source),
-            "Influence (above 0 helps, below 0 harms)",
+            quadrant_how.axis(workspace),
             tuple(QUADRANTS[q] for q in (4, 3, 2, 1)),
             _first_view(seen, placed, x),
             None if seen.levels is None else seen.levels.tolist(),
