@@ -66,7 +66,7 @@ export function keycap(key) {
 }
 
 export class Panel {
-  // host: changed() after each change, leave() to give the keyboard back to the record, unfold() to be seen, response() the answer as it was sent or null.
+  // host: changed() after each change, leave() to give the keyboard back to the record, unfold() to be seen, reveal(node) to scroll to a part, response() the answer as it was sent or null.
   constructor(host) {
     this.host = host;
     this.node = el("div", "panel");
@@ -301,7 +301,8 @@ export class Panel {
     this.opened.add(index);
     this.active = index;
     this.draw();
-    row.area.focus({ preventScroll: false });
+    row.area.focus({ preventScroll: true });
+    this.host.reveal(row.row);
   }
 
   firstOpen(from = 0) {
@@ -339,7 +340,7 @@ export class Panel {
       // A criterion that is off stays in front: which way, and a note, belong to it.
       if (next >= 0 && !(row.detail && !this.form.answers[`${row.criterion.id}.detail`] && option.counts !== "none")) this.active = next;
       this.draw();
-      this.rows[this.active].row.scrollIntoView({ block: "nearest" });
+      this.host.reveal(this.rows[this.active].row);
       return `${row.criterion.title}: ${option.label}`;
     }
     const index = CRITERION_KEYS.indexOf(letter || "\0");
@@ -378,8 +379,8 @@ export class Panel {
     if (field !== this.note) this.unfolded = true;
     this.draw();
     this.host.unfold();
-    field.area.focus();
-    field.box.scrollIntoView({ block: "nearest" });
+    field.area.focus({ preventScroll: true });
+    this.host.reveal(field.box);
     return "";
   }
 
@@ -387,7 +388,7 @@ export class Panel {
     this.mode = mode;
     this.draw();
     const box = { errors: this.errors, severity: this.severity }[mode];
-    box?.scrollIntoView({ block: "nearest" });
+    if (box) this.host.reveal(box);
     return mode ? "Choose by number; Escape ends" : "";
   }
 
@@ -397,6 +398,7 @@ export class Panel {
     const next = order[(order.indexOf(this.form.answers[criterion.id] ?? null) + 1) % order.length];
     this.active = index;
     this.answer(criterion.id, next);
+    this.host.reveal(this.rows[index].row);
     return `${criterion.title} ${next ?? "not answered"}`;
   }
 

@@ -129,6 +129,7 @@ class Reviewer {
       changed: () => this.touched(),
       leave: () => this.record.focus({ preventScroll: true }),
       unfold: () => this.foldPane(false),
+      reveal: (node) => this.reveal(node),
       response: () => this.response(),
     });
     this.pane.addEventListener("click", (event) => {
@@ -152,7 +153,18 @@ class Reviewer {
     this.timer.title = "Time on this record";
     // Shown on a narrow screen alone, where the questions would hide the record.
     this.unfold = button("quiet unfold", "", () => this.foldPane(!this.pane.classList.contains("folded"), true));
-    this.pane.append(this.hint, outcomes, this.ruled, this.unfold, this.panel.node, foot, this.timer);
+    const verdict = el("div", "verdict"); // stays in view over a long panel
+    verdict.append(this.hint, outcomes, this.ruled);
+    this.pane.append(verdict, this.unfold, this.panel.node, foot, this.timer);
+  }
+
+  // Scrolls the panel alone, never the page, until a part of it is in view.
+  reveal(node) {
+    const [box, part] = [this.pane.getBoundingClientRect(), node.getBoundingClientRect()];
+    const top = box.top + this.pane.firstChild.offsetHeight;
+    const bottom = Math.min(box.bottom, innerHeight) - 70; // the row of buttons below
+    if (part.top < top) this.pane.scrollTop += part.top - top - 8;
+    else if (part.bottom > bottom) this.pane.scrollTop += Math.min(part.bottom - bottom + 8, part.top - top - 8);
   }
 
   foldPane(folded, remember = false) {
