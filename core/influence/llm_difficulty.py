@@ -67,12 +67,13 @@ class Estimate:
     tokens_out: int
     cut: int  # records too long to be sent whole
     host: str
+    model: str
     tokens_of_all: int  # of the records to be sent and of those already answered
 
     @property
     def consent(self) -> str:
         """The words that allow it; the same before and after an interruption."""
-        return f"Send {self.records + self.known:,} records, about {self.tokens_of_all:,} tokens, to {self.host}"
+        return f"Send {self.records + self.known:,} records, about {self.tokens_of_all:,} tokens, to {self.host} (model {self.model})"
 
     def cost(self, price_in: float, price_out: float) -> float:
         """In the currency of the prices, which are for a million tokens."""
@@ -100,7 +101,7 @@ def estimate(data: Dataset, params: Mapping[str, Any], kept: Path | None) -> Est
     left = [text for text in sent if digest_of(text) not in known]
     return Estimate(
         len(left), len(sent) - len(left), sum(map(rater.tokens, left)) + rater.overhead() * len(left),
-        rater.ANSWER_TOKENS * len(left), sum("characters left out here" in t for t in left), to.host,
+        rater.ANSWER_TOKENS * len(left), sum("characters left out here" in t for t in left), to.host, to.model,
         sum(map(rater.tokens, sent)) + rater.overhead() * len(sent),
     )  # fmt: skip
 
