@@ -16,7 +16,11 @@ PAGES = {
         ("coverage", "Coverage", ":material/bubble_chart:"),
         ("distribution", "Distribution", ":material/bar_chart:"),
     ],
-    "Choose": [("quadrant", "Quadrant", ":material/grid_view:"), ("export", "Export", ":material/download:")],
+    "Choose": [
+        ("quadrant", "Quadrant", ":material/grid_view:"),
+        ("proof", "Does it help here?", ":material/science:"),
+        ("export", "Export", ":material/download:"),
+    ],
     "Prove": [("audit", "Audit", ":material/fact_check:"), ("agreement", "Agreement", ":material/group:")],
     "Clean": [
         ("duplicates", "Duplicates", ":material/content_copy:"),

@@ -3,7 +3,8 @@
 import pytest
 
 PAGES = (
-    "overview", "data", "coverage", "distribution", "quadrant", "export", "audit", "agreement", "duplicates", "formatting", "labels",
+    "overview", "data", "coverage", "distribution", "quadrant", "proof", "export", "audit", "agreement", "duplicates", "formatting",
+    "labels",
 )  # fmt: skip
 
 
