@@ -30,8 +30,13 @@ CANNOT = "has no gradients of embeddings and norms: see `linear`"
 AGREE = 1e-5  # relative L2 difference, float32
 
 
-def ask(tool: str, folder: Path, space: str, out: Path, threads: int, limit: float = 1800) -> dict[str, Any]:
-    """{phases, memory_mib, wall, cpu, scores} of one tool in a process of its own, or {absent: why}."""
+def ask(
+    tool: str, folder: Path, space: str, out: Path, threads: int, limit: float = 1800, runner: str = ""
+) -> dict[str, Any]:
+    """{phases, memory_mib, wall, cpu, scores} of one tool in a process of its own, or {absent: why}.
+
+    `runner`: which run_*.py of the tool's environment is asked, when it is not the tool's own name.
+    """
     if tool not in ("quadrant", "forward"):
         reason = install.absent(tool)
         if reason:
@@ -39,7 +44,7 @@ def ask(tool: str, folder: Path, space: str, out: Path, threads: int, limit: flo
     if space == "all" and tool in LINEAR_ONLY:
         return {"absent": CANNOT}
     python = sys.executable if tool in ("quadrant", "forward") else str(install.python(tool))
-    module, what = ("quadrant", "forward") if tool == "forward" else (tool, space)
+    module, what = ("quadrant", "forward") if tool == "forward" else (runner or tool, space)
     environment = {
         **os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1",
         "CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "false", "PYTHONPATH": str(ROOT),

@@ -38,7 +38,7 @@ def run(task: Task, space: str, clock: Clock, strategy: str = "identity") -> np.
     def dataset(name: str, rows: np.ndarray) -> torch.utils.data.TensorDataset:
         ids, labels = task.padded(name, rows)
         sizes = torch.tensor([len(task.ids[name][i]) for i in rows])
-        mask = (torch.arange(ids.shape[1]) < sizes[:, None]).float()
+        mask = (torch.arange(ids.shape[1]) < sizes[:, None]).long()  # kronfluence counts with it
         return torch.utils.data.TensorDataset(ids, labels, mask)
 
     ours = Ours()

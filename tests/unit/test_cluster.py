@@ -63,22 +63,53 @@ def test_a_workers_error_is_its_sentence(workers, tmp_path):
         list(cluster.spread(TWO, "tests.cluster_makers:thirds", {"fails": 3}, lambda n: {"x": [1]}, range(6), tmp_path))
 
 
-def test_influence_and_difficulty_are_bit_for_bit_those_of_one_process(tmp_path_factory, tmp_path, killing):
+def test_influence_is_bit_for_bit_that_of_one_process(tmp_path_factory, killing):
     workspace = steps.open_workspace(tmp_path_factory.mktemp("w") / "w")
     steps.add(workspace, "training", steps.rows())
     results = {"proxy": steps.compute(workspace, steps.proxy, steps.SMALL)}
-    for module, deadly in ((steps.influence, True), (steps.difficulty, False)):
-        params = module.DEFAULTS | {"batch_tokens": 256}
-        result = steps.compute(workspace, module, params, results, key="1" * 16)
-        alone, info = result.table(), result.info
-        shutil.rmtree(result.path)
-        killing.unlink(missing_ok=True) if deadly else killing.touch()
-        workspace.set_setting("compute", TWO.facts())
-        spread = steps.compute(workspace, module, params, results, key="2" * 16)
-        workspace.set_setting("compute", None)
-        assert spread.table().equals(alone)
-        assert info["compute"] == {"workers": 1, "ray": ""} and spread.info["compute"] == {"workers": 2, "ray": ""}
-        assert killing.read_text() or not deadly, "a worker was killed"
+    params = steps.influence.DEFAULTS | {"model": "proxy", "batch_tokens": 256}
+    result = steps.compute(workspace, steps.influence, params, results, key="1" * 16)
+    alone, info = result.table(), result.info
+    shutil.rmtree(result.path)
+    workspace.set_setting("compute", TWO.facts())
+    spread = steps.compute(workspace, steps.influence, params, results, key="2" * 16)
+    assert killing.read_text(), "a worker was killed"
+    assert spread.table().equals(alone)
+    assert info["compute"] == {"workers": 1, "ray": ""} and spread.info["compute"] == {"workers": 2, "ray": ""}
+
+
+def test_every_way_of_influence_and_difficulty_is_the_same_on_a_worker(tmp_path_factory, monkeypatch, one_thread):
+    """As above for other settings, the worker's function called in this process."""
+    workspace = steps.open_workspace(tmp_path_factory.mktemp("w") / "w")
+    steps.add(workspace, "training", steps.rows())
+    results = {"proxy": steps.compute(workspace, steps.proxy, steps.SMALL)}
+    seen = []
+
+    def spread(compute, make, settings, unit, numbers, scratch):
+        work = cluster.made(make, json.loads(json.dumps(settings)))
+        paths = cluster.shards_of(unit, numbers, 2, scratch / "shards")
+        for path in reversed(paths):
+            for row in cluster.pq.read_table(path).to_pylist():
+                seen.append(make)
+                yield row["batch"], work(row)
+
+    monkeypatch.setattr(cluster, "spread", spread)
+    ways = [
+        (steps.influence, {"space": "all", "direction": "adam", "queries": "category"}),
+        (steps.influence, {"score": "cosine", "loss": "sum"}),
+        (steps.influence, {"warmup": 0.5}),
+        (steps.difficulty, {}),
+    ]
+    for module, settings in ways:
+        params = module.DEFAULTS | {"model": "proxy", "batch_tokens": 256} | settings
+        tables = []
+        for compute in (Compute(), TWO):
+            workspace.set_setting("compute", compute.facts())
+            result = steps.compute(workspace, module, params, results, key=str(len(tables)) * 16)
+            tables.append(result.table())
+            shutil.rmtree(result.path)
+        assert tables[0].equals(tables[1]), settings
+    assert {make.partition(":")[2] for make in seen} == {"scorer", "reader"}
 
 
 def test_vectors_are_bit_for_bit_those_of_one_process(tmp_path, killing):
