@@ -5,6 +5,8 @@ from dataclasses import replace
 from core.decisions import kept_ids, open_reviews, seen_now
 from core.errors import InputError
 from core.review.plan import Plan, fixed_plan
+from core.review.rubric_store import use_rubric
+from core.review.rubrics import rubric_named
 from core.review.samples import Sample, add_sample, sample_records, samples
 from core.review.sampling import draw_random, draw_stratified
 from core.review.subsets import subset_ids
@@ -21,14 +23,17 @@ def draw_audit(
     name: str | None = None,
     by: str = "",
     plan: Plan | None = None,
+    rubric: str | None = None,
 ) -> tuple[Sample, list[str]]:
     """Draw and store a sample of the kept training records, of a named subset, or of `ids`; returns it with its record ids.
 
     The same seed over the same records draws the same sample. Fewer records than `size`: all of them, a census. plan: what will decide
     (`core.review.plan`), kept with the sample; the practice's share of `size` by default.
+    rubric: the id of what is asked of each record, the default one when absent.
     """
     data = workspace.need("training")
     store = open_reviews(workspace)
+    asked = rubric_named(workspace.path, rubric) if rubric else None
     if size < 1:
         raise InputError(f"A sample of {size} records shows nothing. Draw at least 1; the practice is 50.")
     population = kept_ids(workspace, data)
@@ -51,6 +56,8 @@ def draw_audit(
         store, draw, name=name or f"{len(draw.record_ids)} by seed {seed}{', stratified' if stratify else ''}{source}",
         role="training", dataset_digest=data.digest, by=by or "someone", digests=seen_now(data, draw.record_ids),
     )  # fmt: skip
+    if asked:
+        use_rubric(store, sample.id, asked, by or "someone")
     return sample, [r.record_id for r in sample_records(store, sample.id)]
 
 

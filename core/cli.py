@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from core import cli_difficulty, jobs
+from core import cli_difficulty, cli_review, jobs
 from core.cluster import Compute
 from core.errors import InputError, QuadrantError
 from core.jobs import Reporter, run_steps
@@ -313,10 +313,15 @@ def audit(
     seed: int = 7,
     stratify: Annotated[bool, typer.Option(help="By category, largest remainder.")] = False,
     subset: Annotated[str | None, typer.Option(help="Draw from a named subset.")] = None,
-    plan: Annotated[str, typer.Option(help="What decides: fixed (3 of 50), exact (for two rates) or sequential.")] = "fixed",
+    plan: Annotated[
+        str, typer.Option(help="What decides: fixed (3 of 50), exact (for two rates) or sequential.")
+    ] = "fixed",
     accept: Annotated[int | None, typer.Option(help="The most issues a fixed plan allows.")] = None,
     good: Annotated[float, typer.Option(help="The true rate, in %, of a set that should pass.")] = 2.0,
     bad: Annotated[float, typer.Option(help="The true rate, in %, of a set that should not.")] = 10.0,
+    rubric: Annotated[
+        str | None, typer.Option(help="What is asked of each record; the four questions when absent.")
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Draw a sample of records to be read, and keep the plan that will decide; verdicts are given in the app."""
@@ -327,7 +332,7 @@ def audit(
     if sample < 1:
         raise InputError(f"A sample of {sample} records shows nothing. Draw at least 1; the practice is 50.")
     chosen = plan_for(plan, sample, good / 100, bad / 100, accept=accept)
-    drawn, ids = draw_audit(space, chosen.size, seed, stratify, subset, by="command line", plan=chosen)
+    drawn, ids = draw_audit(space, chosen.size, seed, stratify, subset, by="command line", plan=chosen, rubric=rubric)
     facts = {
         "sample": drawn.id, "name": drawn.name, "method": drawn.method, "seed": seed, "plan": drawn.recipe["plan"],
         "record_ids": ids,
@@ -338,7 +343,9 @@ def audit(
 @app.command()
 def report(
     workspace: Where = HERE,
-    sample: Annotated[str | None, typer.Option(help="Id (or its start) or name of a sample; the newest when absent.")] = None,
+    sample: Annotated[
+        str | None, typer.Option(help="Id (or its start) or name of a sample; the newest when absent.")
+    ] = None,
     to: Annotated[str, typer.Option(help="markdown, or html: one file to print, with drawings.")] = "markdown",
     out: Annotated[Path | None, typer.Option(help="The file to write; standard output when absent.")] = None,
     json_: Json = False,
@@ -413,14 +420,24 @@ def export(
         str | None, typer.Option(help="A named subset; everything but the removed records if absent.")
     ] = None,
     overwrite: bool = False,
+    corrections: Annotated[
+        bool, typer.Option("--corrections", help="Write accepted corrected responses in place of the imported.")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Write records for a trainer, with a manifest beside the file."""
     from core.exporting import export_records
 
     space = open_workspace(workspace, create=False)
-    manifest = export_records(space, to, out, subset=subset, overwrite=overwrite)
+    manifest = export_records(space, to, out, subset=subset, overwrite=overwrite, corrections=corrections)
     lines = [f"{manifest['records']:,} records written to {out} ({to}); manifest beside it", *manifest["notes"]]
+    if corrections:
+        lines.append(
+            f"{len(manifest['subset']['corrections']):,} corrected responses; their originals are in the manifest"
+        )
+        lines += [
+            f"{one['record_id']} left as imported: {one['why']}" for one in manifest["subset"]["corrections_left_out"]
+        ]
     say(json_, manifest, "\n".join(lines))
 
 
@@ -496,6 +513,7 @@ def gc(workspace: Where = HERE, json_: Json = False) -> None:
 
 
 cli_difficulty.add_to(app, say)
+cli_review.add_to(app, say)
 
 
 def stderr(line: str) -> None:

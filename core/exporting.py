@@ -1,15 +1,19 @@
 """An export of a workspace: which records, in which order, and what the manifest says of the choice."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from core.dataset.selected import correctable, select
 from core.dataset.writing import write
 from core.decisions import open_reviews
 from core.errors import InputError
 from core.progress import Progress, silent
+from core.review.edits import accepted
 from core.review.ledger import ledger, removed_ids
+from core.review.schema import Store
 from core.review.subsets import subset as subset_of
 from core.review.subsets import subset_ids
-from core.workspace import Workspace
+from core.workspace import Dataset, Workspace
 
 
 def export_records(
@@ -21,10 +25,13 @@ def export_records(
     title: str = "",
     overwrite: bool = False,
     progress: Progress = silent,
+    corrections: bool = False,
 ) -> dict:
     """Write a named subset, given ids (in their order), or everything but the removed records; returns the manifest.
 
     Records that a ledger entry in force removes are never written, also not as part of a subset; the manifest counts them.
+    `corrections`: accepted corrected responses (`core.review.edits`) take the place of the imported ones; the manifest keeps each
+    original beside who proposed and who accepted it, and names those that could not be put in.
     """
     data = workspace.need("training")
     store = open_reviews(workspace)
@@ -58,4 +65,28 @@ def export_records(
         for e in ledger(store)
         if e.action != "undo" and e.undone_by is None
     ]
-    return write(data, chosen, to, out, overwrite, facts, progress)
+    responses = None
+    if corrections:
+        responses, facts["corrections"], facts["corrections_left_out"] = corrected(data, store, chosen)
+    return write(data, chosen, to, out, overwrite, facts, progress, responses)
+
+
+def corrected(data: Dataset, store: Store, chosen: Sequence[str]) -> tuple[dict[str, str], list[dict], list[dict]]:
+    """(record_id -> accepted response, what the manifest says of each, those that cannot be put in and why) among these records."""
+    edits = accepted(store)
+    wanted = [i for i in chosen if i in edits]
+    responses, told, left = {}, [], []
+    if not wanted:
+        return responses, told, left
+    for row in select(data, wanted).rows(["record_id", "messages", "response"]):
+        edit = edits[row["record_id"]]
+        fact = {
+            "record_id": row["record_id"], "proposed_by": edit.proposed_by, "accepted_by": edit.created_by, "at": edit.created_at,
+            "verdict": edit.verdict,
+        }  # fmt: skip
+        if not correctable(row):
+            left.append(fact | {"why": "its response is a tool call, or not the text of its last assistant turn"})
+        elif edit.text != row["response"]:
+            responses[row["record_id"]] = edit.text
+            told.append(fact | {"original": row["response"]})
+    return responses, told, left

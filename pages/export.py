@@ -1,13 +1,15 @@
 """Export: what is written, in which format, to where; the removals in force and the named subsets behind it."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
 
-from core.dataset.writing import FORMATS
+from core.dataset.writing import FORMATS, RAW
 from core.decisions import open_reviews
 from core.errors import QuadrantError
+from core.review.edits import accepted
 from core.review.ledger import removed_ids
 from core.review.schema import Store
 from core.review.subsets import add_subset, subset_ids, subsets
@@ -39,6 +41,7 @@ def page() -> None:
     with left:
         choice = _choice(store, data, removed)
         to = _format()
+        choice = _corrections(store, choice, to)
     with right:
         if choice and choice.ids:
             export_file.preview(data, choice, to)
@@ -97,6 +100,25 @@ def _format() -> str:
     state.remember("export.format", to)
     st.caption(literal(FORMATS[to].note, 300))
     return to
+
+
+def _corrections(store: Store, choice: Choice | None, to: str) -> Choice | None:
+    """The choice with accepted corrections applied, where there are any and the format has a place for them."""
+    inside = set(accepted(store)) & set(choice.ids) if choice else set()
+    if not choice or not inside:
+        return choice
+    if to in RAW:
+        st.caption(
+            f"{plural(len(inside))} with an accepted correction: this format writes the rows as imported, without it."
+        )
+        return choice
+    kept = state.remembered("export.corrections", True)
+    wanted = st.checkbox(
+        f"Apply {len(inside):,} accepted {'correction' if len(inside) == 1 else 'corrections'}", kept, key="export.corrections",
+        help="The corrected response is written in place of the imported one, which the manifest keeps.",
+    )  # fmt: skip
+    state.remember("export.corrections", wanted)
+    return replace(choice, corrections=wanted)
 
 
 def _target(workspace: Workspace, data: Dataset, choice: Choice, to: str) -> None:

@@ -1,8 +1,10 @@
 """The chosen records of a stored dataset, in the order asked for, a slice in memory at a time."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping as MappingOf
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,9 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.dataset.columns import FIELD_PREFIX
+from core.dataset.jsontext import dumps
 from core.dataset.mapping import Mapping, mapping_from
 from core.errors import InputError
 
+TextOf = MappingOf[str, str]
 SLICE = 1_000
 
 
@@ -34,6 +38,9 @@ class Stored(Protocol):
 class Selected:
     dataset: Stored
     positions: np.ndarray  # (n,) rows of records.parquet, in the order of the export
+    responses: TextOf = field(
+        default_factory=dict
+    )  # record_id -> the response that is written in place of the imported one
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -48,6 +55,9 @@ class Selected:
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The records, slice by slice. In file order a row group at a time is in memory, in another order the chosen records."""
+        if self.responses:
+            yield from self._corrected(columns)
+            return
         wanted = list(columns) if columns is not None else None
         ascending = len(self.positions) < 2 or bool((np.diff(self.positions) > 0).all())
         order = None if ascending else np.argsort(self.positions)
@@ -74,6 +84,21 @@ class Selected:
             places[order] = np.arange(len(order))
             for at in range(0, len(places), SLICE):
                 yield table.take(pa.array(places[at : at + SLICE]))
+
+    def _corrected(self, columns: Sequence[str] | None) -> Iterator[pa.Table]:
+        """The same with the responses put in: in the response itself and in the last turn of the assistant."""
+        wanted = None if columns is None else list(dict.fromkeys([*columns, "record_id", "response", "messages"]))
+        for table in Selected(self.dataset, self.positions).tables(wanted):
+            ids = table["record_id"].to_pylist()
+            hit = [i for i, one in enumerate(ids) if one in self.responses]
+            if hit:
+                for name in ("response", "messages"):
+                    values, column = table[name].to_pylist(), table.schema.field(name)
+                    for i in hit:
+                        text = self.responses[ids[i]]
+                        values[i] = text if name == "response" else _answered(values[i], text)
+                    table = table.set_column(table.schema.get_field_index(name), column, pa.array(values, column.type))
+            yield table if columns is None else table.select(list(columns))
 
     def rows(self, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
         for table in self.tables([name for name in columns if name in self.columns]):
@@ -122,8 +147,29 @@ class Selected:
         return ["record_id", "messages", "prompt", "response", "rejected", *tools]
 
 
-def select(dataset: Stored, record_ids: Sequence[str]) -> Selected:
-    """The records of these ids, in this order. Raises InputError for an id the dataset lacks or that is given twice."""
+_THINK = re.compile(r"\s*<think(?:ing)?>.*?</think(?:ing)?>\s*", re.DOTALL)
+
+
+def _answered(messages: str, text: str) -> str:
+    """The conversation with `text` as its last assistant turn; a thought inside the turn stays before it."""
+    turns = json.loads(messages)
+    last = max(i for i, turn in enumerate(turns) if turn["role"] == "assistant")
+    thought = _THINK.match(turns[last]["content"])
+    turns[last] = turns[last] | {"content": (thought[0] if thought else "") + text}
+    return dumps(turns)
+
+
+def correctable(row: MappingOf[str, Any]) -> bool:
+    """Whether a response can be put in: it is the text of the last assistant turn, and not a tool call."""
+    turns = json.loads(row["messages"])
+    answers = [turn for turn in turns if turn["role"] == "assistant"]
+    return bool(answers) and not answers[-1].get("tool_calls") and answers[-1]["content"].endswith(row["response"])
+
+
+def select(dataset: Stored, record_ids: Sequence[str], responses: TextOf | None = None) -> Selected:
+    """The records of these ids, in this order, `responses` in place of the imported ones. Raises InputError for an id the dataset
+    lacks or that is given twice.
+    """
     with pq.ParquetFile(
         dataset.path / "records.parquet", pre_buffer=False
     ) as file:  # a third of the memory of read_table
@@ -137,4 +183,4 @@ def select(dataset: Stored, record_ids: Sequence[str]) -> Selected:
         )
     if len(set(record_ids)) != len(record_ids):
         raise InputError(f"{len(record_ids) - len(set(record_ids))} records are named more than once. Name each once.")
-    return Selected(dataset, np.array([at[record_id] for record_id in record_ids], np.int64))
+    return Selected(dataset, np.array([at[record_id] for record_id in record_ids], np.int64), dict(responses or {}))

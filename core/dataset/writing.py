@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -139,6 +139,8 @@ FORMATS: dict[str, Format] = {
         "Conversations with system and tools; reasoning in <think> tags. Its entry goes into dataset_info.json beside it.",
     ),
 }  # fmt: skip
+RAW = ("original", "csv", "csv-safe")
+"""Formats whose rows are the source's own, into which no corrected response can be put."""
 SOURCE_SUFFIX = {
     "jsonl": ".jsonl",
     "json": ".json",
@@ -166,22 +168,29 @@ def write(
     overwrite: bool = False,
     subset: dict | None = None,
     progress: Progress = silent,
+    responses: Mapping[str, str] | None = None,
 ) -> dict:
     """Write the records, in the order of the ids, as `to` (a key of FORMATS) and return the manifest, which stands beside the file.
 
     An `out` that ends in .gz is compressed. The file appears whole or not at all; an existing one is refused unless `overwrite`.
     `subset` says how the records were chosen (name, strategy, parameters, ledger entries) and goes into the manifest.
+    `responses`, record_id -> text, are written in place of the imported ones; formats of the source's own rows (RAW) refuse them.
     """
     if to not in FORMATS:
         raise InputError(f"Format {to!r} is not known; the formats are {', '.join(FORMATS)}.")
     out = Path(out).expanduser()
+    if responses and to in RAW:
+        raise InputError(
+            f"The format {to!r} writes rows as they were imported, so {len(responses):,} corrected responses have no place in it. "
+            "Choose jsonl, parquet or a trainer's format, or export without the corrections."
+        )
     if out.is_dir():
         raise InputError(f"{out} is a folder. Name the file, for example {out / ('export' + suffix_of(dataset, to))}.")
     if not out.parent.is_dir():
         raise InputError(f"The folder {out.parent} does not exist. Make it first, or choose another.")
     if out.exists() and not overwrite:
         raise InputError(f"{out} exists. Choose another name, or allow overwriting.")
-    chosen = select(dataset, record_ids)
+    chosen = select(dataset, record_ids, responses)
     info = _dataset_info(out, overwrite) if to == "llamafactory" else {}
     progress(0, len(chosen), f"Writing {len(chosen):,} records")
     try:

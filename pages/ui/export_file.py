@@ -9,8 +9,9 @@ import streamlit as st
 
 from core.dataset.selected import Selected
 from core.dataset.writing import FORMATS, suffix_of
+from core.decisions import open_reviews
 from core.errors import QuadrantError
-from core.exporting import export_records
+from core.exporting import corrected, export_records
 from core.workspace import Dataset, Workspace
 from pages.ui import records, state
 from pages.ui.export_lists import asking
@@ -37,6 +38,7 @@ class Choice:
     subset: str | None = None
     left_out: int = 0  # removed by the ledger
     lost: int = 0  # not in this version of the data
+    corrections: bool = False  # accepted corrected responses take the place of the imported ones
 
 
 def size_text(count: float) -> str:
@@ -47,15 +49,15 @@ def size_text(count: float) -> str:
     return f"{count:.1f} GB"
 
 
-def _written(data: Dataset, ids: tuple[str, ...], to: str) -> bytes:
+def _written(data: Dataset, ids: tuple[str, ...], to: str, responses: dict[str, str] | None = None) -> bytes:
     at, out = records.positions(data), io.BytesIO()
-    FORMATS[to].write(Selected(data, np.array([at[i] for i in ids], np.int64)), out)
+    FORMATS[to].write(Selected(data, np.array([at[i] for i in ids], np.int64), responses or {}), out)
     return out.getvalue()
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _preview(digest: str, record_id: str, to: str, _data: Dataset) -> bytes:
-    return _written(_data, (record_id,), to)
+def _preview(digest: str, record_id: str, to: str, response: str | None, _data: Dataset) -> bytes:
+    return _written(_data, (record_id,), to, None if response is None else {record_id: response})
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -78,7 +80,9 @@ def preview(data: Dataset, choice: Choice, to: str) -> None:
     ending = suffix_of(data, to)
     st.markdown("**The first record, as it will be written**")
     try:
-        content = _preview(data.digest, choice.ids[0], to, data)
+        first = choice.ids[0]
+        responses = corrected(data, open_reviews(state.workspace()), [first])[0] if choice.corrections else {}
+        content = _preview(data.digest, first, to, responses.get(first), data)
         if ending in BINARY:
             _cells(content, ending)
         else:
@@ -134,7 +138,9 @@ def write(workspace: Workspace, choice: Choice, to: str, path: Path, overwrite: 
             path.parent.mkdir(exist_ok=True)
         with st.spinner(f"Writing {len(choice.ids):,} records…"):
             ids = None if choice.subset else choice.ids
-            manifest = export_records(workspace, to, path, choice.subset, ids, choice.title, overwrite)
+            manifest = export_records(
+                workspace, to, path, choice.subset, ids, choice.title, overwrite, corrections=choice.corrections
+            )
     except (QuadrantError, OSError) as error:
         st.error(literal(error, 500))
         return
@@ -170,6 +176,11 @@ def done(workspace: Workspace) -> None:
         )
         st.code(str(path), language=None)
         st.caption(f"SHA-256 `{manifest['sha256']}`")
+        put_in = manifest["subset"].get("corrections", ())
+        if put_in:
+            st.markdown(f":material/edit_note: {len(put_in):,} corrected responses; the originals are in the manifest.")
+        for one in manifest["subset"].get("corrections_left_out", ())[:5]:
+            st.markdown(f":material/info: {literal(one['record_id'])} left as imported: {literal(one['why'], 200)}")
         for note in manifest["notes"]:
             st.markdown(f":material/info: {literal(note, 300)}")
         beside = [f"{path.name}.manifest.json", *manifest["beside"]]
