@@ -29,7 +29,7 @@ def operating_curve(curve: Curve, found: float | None = None, colours: Colours =
         )  # fmt: skip
         figure.add_scatter(
             x=[risk.rate], y=[risk.passing], mode="markers+text", marker={"color": colour, "size": 9}, showlegend=False,
-            text=[plain(risk.text)], textposition="middle right", textfont={"size": 12}, cliponaxis=False,
+            text=[plain(risk.brief)], textposition="top right", textfont={"size": 12}, cliponaxis=False,
             hovertemplate=plain(risk.text) + "<extra></extra>",
         )  # fmt: skip
     if found is not None:

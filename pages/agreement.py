@@ -1,5 +1,6 @@
 """Agreement: do two people, or the annotators whose labels came with the data, say the same of the same record?"""
 
+import uuid
 from collections.abc import Mapping, Sequence
 
 import streamlit as st
@@ -72,10 +73,18 @@ def readers(data: Dataset) -> None:
         data,
         lambda some: {name: [said[name].get(one, "") for one in some] for name in chosen},
         "agreement.readers",
+        lambda record_id: _read_in_audit(sample, record_id),
     )
     st.caption(
         "Unsure is a class of its own. A record on which one reader's two windows differ is left out until settled."
     )
+
+
+def _read_in_audit(sample: Sample, record_id: str) -> None:
+    """The audit page at this record of this sample."""
+    state.remember("audit.sample", sample.id)
+    st.session_state["audit.goto"] = (record_id, uuid.uuid4().hex)
+    st.switch_page("pages/audit.py")
 
 
 def _names(standings: Sequence[Standing]) -> list[str]:

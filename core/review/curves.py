@@ -16,6 +16,8 @@ class Risk:
     rate: float
     passing: float
     text: str
+    brief: str
+    """The same for a label on the curve."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,18 @@ def curve_of(plan: Plan, population: int | None = None) -> Curve:
             rates,
             [end.accepted for end in ends],
             [end.open for end in ends],
-            Risk(plan.good, good.accepted, f"{plan.good:.0%} bad: rejected {good.rejected:.1%} (producer's risk)"),
-            Risk(plan.bad, bad.accepted, f"{plan.bad:.0%} bad: accepted {bad.accepted:.1%} (consumer's risk)"),
+            Risk(
+                plan.good,
+                good.accepted,
+                f"{plan.good:.0%} bad: rejected {good.rejected:.1%} (producer's risk)",
+                f"rejects {good.rejected:.1%}",
+            ),
+            Risk(
+                plan.bad,
+                bad.accepted,
+                f"{plan.bad:.0%} bad: accepted {bad.accepted:.1%} (consumer's risk)",
+                f"accepts {bad.accepted:.1%}",
+            ),
             (good.average, bad.average),
             None,
         )
@@ -62,8 +74,8 @@ def curve_of(plan: Plan, population: int | None = None) -> Curve:
         rates,
         [pass_probability(rate, plan.size, plan.accept, finite) for rate in rates],
         [],
-        Risk(plan.good, good, f"{plan.good:.0%} bad: fails {1 - good:.1%} (producer's risk)"),
-        Risk(plan.bad, bad, f"{plan.bad:.0%} bad: passes {bad:.1%} (consumer's risk)"),
+        Risk(plan.good, good, f"{plan.good:.0%} bad: fails {1 - good:.1%} (producer's risk)", f"fails {1 - good:.1%}"),
+        Risk(plan.bad, bad, f"{plan.bad:.0%} bad: passes {bad:.1%} (consumer's risk)", f"passes {bad:.1%}"),
         None,
         finite,
     )

@@ -39,7 +39,7 @@ def curve_drawing(curve: Curve, found: float | None = None) -> str:
             f'stroke-width="4" stroke-opacity=".55"/>'
             f'<circle cx="{x(risk.rate):.1f}" cy="{y(risk.passing):.1f}" r="3.4" fill="{colour}"/>'
         )
-        parts.append(_text(x(risk.rate) + 7, y(risk.passing) + (3 if end else -3), risk.text, colour))
+        parts.append(_text(x(risk.rate) + 7, y(risk.passing) + (3 if end else -3), risk.brief, colour))
     parts.append(_text((left + WIDTH) / 2, height - 3, "true share of records with an issue", GREY, "middle"))
     return _svg(height, "Probability to pass the plan, by true rate", parts)
 

@@ -105,7 +105,8 @@ p.small, figcaption { font-size: 11.5px; color: #4b545c; }
 ul { margin: 4px 0 7px; padding-left: 17px; } li { overflow-wrap: anywhere; }
 table { border-collapse: collapse; margin: 4px 0 8px; width: 100%; break-inside: avoid; }
 table.long { break-inside: auto; } tr { break-inside: avoid; }
-th, td { border-bottom: 1px solid #dfe3e6; padding: 2px 7px 2px 0; text-align: left; vertical-align: top; overflow-wrap: anywhere; }
+th, td { border-bottom: 1px solid #dfe3e6; padding: 2px 7px 2px 0; text-align: left; vertical-align: top; overflow-wrap: break-word; }
+td { max-width: 26em; }
 th { font-weight: 600; color: #3b444b; } .n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 figure { margin: 6px 0; break-inside: avoid; } svg { max-width: 100%; height: auto; display: block; }
 .columns { columns: 2; column-gap: 26px; } .columns > h2:first-child { margin-top: 0; }

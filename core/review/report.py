@@ -22,7 +22,7 @@ from core.review.stratified import strata_of
 from core.review.verdicts import outcomes
 
 FORMS = {"markdown": ("md", "text/markdown"), "html": ("html", "text/html")}
-MOST_NOTES, MOST_GROUPS = 200, 8
+MOST_NOTES, MOST_GROUPS = 200, 12
 HOW = {
     "random": "simple random sample without replacement",
     "stratified": "stratified random sample (largest remainder)",
@@ -46,7 +46,7 @@ def report_blocks(found: Findings) -> list[Block]:
     blocks += [Heading("The plan and its risks"), *_plan(found)]
     if found.design != "equal":
         blocks += [Heading("Weighted estimate"), *_weighted(found)]
-    blocks += _groups(found)
+    blocks += _standing_out(found)
     blocks += _questions(found)
     blocks += [Heading("Readers"), *_readers(found)]
     if found.agreement is not None:
@@ -54,8 +54,10 @@ def report_blocks(found: Findings) -> list[Block]:
     if found.adjudicated:
         blocks += [Heading("Adjudicated"), *_adjudicated(found)]
     blocks += [Heading("Limits"), Points(_limits(found))]
-    notes = _notes(found)
-    return [*blocks, Break(), Heading("Appendix: issues and notes"), *notes] if notes else blocks
+    groups, notes = _groups(found), _notes(found)
+    if notes:
+        notes = [Heading("Appendix: issues and notes"), *notes]
+    return [*blocks, Break(), *groups, *notes] if groups or notes else blocks
 
 
 def _moment(text: str) -> str:
@@ -203,6 +205,29 @@ def _weighted(found: Findings) -> list[Block]:
     return blocks
 
 
+def _standing_out(found: Findings) -> list[Block]:
+    """Groups that stand out, in a sentence; the table of all groups is in the appendix."""
+    if not found.groups:
+        return []
+    out = [
+        f"{title}: {group.name} ({group.failed} of {group.judged}, corrected p = {group.p_value:.3f})"
+        for title, some in found.groups.items()
+        for group in some
+        if group.stands_out
+    ]
+    by = ", ".join(found.groups)
+    if not out:
+        return [
+            Heading("By group"),
+            Text(f"Compared by {by}: no group stands out beyond chance. The appendix has the rates."),
+        ]
+    return [
+        Heading("By group"),
+        Text(f"Compared by {by} (the appendix has the rates). Stands out:"),
+        Points([("", one) for one in out]),
+    ]
+
+
 def _groups(found: Findings) -> list[Block]:
     rows: list[tuple[str, ...]] = []
     for title, some in found.groups.items():
@@ -211,16 +236,16 @@ def _groups(found: Findings) -> list[Block]:
             mark = f"stands out (p = {group.p_value:.3f})" if group.stands_out else ""
             rows.append((title, group.name, f"{group.failed} of {group.judged}", f"{group.rate:.1%}", ends, mark))
         if len(some) > MOST_GROUPS:
-            rows.append((title, f"{len(some) - MOST_GROUPS} more", "", "", "", ""))
+            rows.append((title, f"{len(some) - MOST_GROUPS} more, not shown", "", "", "", ""))
     if not rows:
         return []
     many = sum(len(some) for some in found.groups.values())
     return [
-        Heading("By group"),
+        Heading("Appendix: rates by group"),
         Rows(("by", "group", "with an issue", "rate", "95 %", ""), rows, (2, 3, 4)),
         Text(
             f"Each interval is for its group alone; of {many} about {many / 20:.1f} miss by chance. A group stands out when its "
-            "difference from all others survives Holm's correction for the number of groups.",
+            "difference from all others survives Holm's correction for the number of groups in its table.",
             small=True,
         ),
     ]
@@ -276,7 +301,7 @@ def _agreement(found: Comparison) -> list[Block]:
         told.append("Everybody always gave the same verdict, so agreement beyond chance is undefined: neither 0 nor 1.")
     if found.paradox and found.prevalent:
         told.append(
-            f"{found.prevalent[1]:.0%} of the verdicts are “{found.prevalent[0]}”: kappa is low for that alone (the kappa paradox); "
+            f"{found.prevalent[1]:.0%} of the verdicts are “{found.prevalent[0]}”: that lowers kappa whatever the readers do (the kappa paradox); "
             "read AC1."
         )
     return [

@@ -6,7 +6,8 @@ import streamlit as st
 
 from core.review.acceptance import wilson
 from core.review.agreement import Agreement, Kappa
-from core.review.comparison import TARGET_KAPPA, TARGET_RAW, TARGET_SOURCE, Comparison
+from core.review.comparison import APART, TARGET_KAPPA, TARGET_RAW, TARGET_SOURCE, Comparison
+from core.review.intervals import Interval
 from core.workspace import Dataset
 from pages.ui import records
 from pages.ui.safe import literal, short
@@ -20,21 +21,26 @@ def view(
     data: Dataset,
     ratings_of: Callable[[Sequence[str]], Mapping[str, Sequence[str]]],
     key: str,
+    read: Callable[[str], None] | None = None,
 ) -> None:
-    """Everything about one comparison. ratings_of: record ids -> {rater: what each said}, for the table of contested records."""
+    """Everything about one comparison. ratings_of: record ids -> {rater: what each said}, for the table of contested records.
+
+    read: opens a record where it is read and judged; called when its button is pressed.
+    """
     if not found.records:
         st.info("No record was rated by two of them, so there is no agreement to speak of. It is undefined, not zero.")
         return
     _numbers(found)
     _targets(found)
     _hints(found)
+    _intervals(found)
     pair = _pair(found, key)
     beside = st.container(horizontal=True, gap="large")  # one below the other where both do not fit
     with beside.container(width="stretch"):
         _confusion(found, pair, key)
     with beside.container(width=380):
-        _two(found, found.pairs[pair])
-    _contested(found, data, ratings_of, key)
+        _two(found, pair)
+    _contested(found, data, ratings_of, key, read)
 
 
 def _numbers(found: Comparison) -> None:
@@ -154,35 +160,102 @@ def _confusion(found: Comparison, pair: tuple[int, int], key: str) -> None:
     st.caption(f"Records by what {literal(first, 60)} (rows) and {literal(second, 60)} (columns) said.")
 
 
-def _two(found: Comparison, both: Agreement) -> None:
-    """Further numbers of the two: interval, scales, prevalence and bias."""
-    st.markdown("**More numbers**")
+def _intervals(found: Comparison) -> None:
+    """Every statistic of all raters with its interval by resampling records; AC1 and kappa also with their formula's."""
+    two = len(found.names) == 2
+    pair = found.pair_intervals[0, 1] if two else {}
+    cohen = found.pairs[0, 1].kappa if two else None
+    boot = found.intervals
+    rows = [("raw agreement", _number(found.raw), _ends(boot.get("raw")), "")]
+    if two:
+        rows.append(("Cohen's kappa", _number(cohen.value if cohen else None), _ends(pair.get("plain")), _ends(cohen)))
+        if found.numeric:
+            both = found.pairs[0, 1]
+            for name, weighted in (("linear", both.linear), ("quadratic", both.quadratic)):
+                value = _number(weighted.value if weighted else None)
+                rows.append((f"kappa, {name} weights", value, _ends(pair.get(name)), _ends(weighted)))
+    else:
+        rows.append(("Fleiss' kappa", _number(found.fleiss), _ends(boot.get("fleiss")), ""))
+    rows.append(("Gwet's AC1", _number(found.ac1), _ends(boot.get("ac1")), _ends(ac1_interval(found))))
+    rows.append(("Krippendorff's alpha, nominal", _number(found.alpha), _ends(boot.get("nominal")), ""))
+    if found.numeric:
+        rows.append(("alpha, ordinal", _number(found.ordinal), _ends(boot.get("ordinal")), ""))
+        rows.append(("alpha, interval", _number(found.interval), _ends(boot.get("interval")), ""))
+    st.markdown("**With 95 % intervals**")
+    st.table(
+        {
+            "": [row[0] for row in rows], "value": [row[1] for row in rows],
+            "by resampling records": [row[2] for row in rows], "by formula": [row[3] for row in rows],
+        },
+        border="horizontal", hide_index=True,
+    )  # fmt: skip
+    st.caption(
+        f"Whole records were drawn again {found.resamples:,} times with all their ratings (cluster bootstrap, percentiles); where a "
+        "statistic is undefined in more than one of twenty draws it has no interval. By formula: Fleiss, Cohen and Everitt for kappa, "
+        "Gwet for AC1."
+    )
+    if found.numeric:
+        st.caption("Weights and scales take the classes as numbers in order: use them only where they are.")
+
+
+def ac1_interval(found: Comparison) -> Interval | None:
+    """AC1 with its standard error and Student's t, as Gwet gives it; None where it is undefined."""
+    if found.ac1 is None or found.ac1_error is None or found.records < 2:
+        return None
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(found.records - 1, 0.975)) * found.ac1_error
+    return Interval(max(-1.0, found.ac1 - half), min(1.0, found.ac1 + half), "Gwet")
+
+
+def _ends(interval: Interval | Kappa | None) -> str:
+    return UNDEFINED if interval is None else f"{interval.low:.3f} to {interval.high:.3f}"
+
+
+def _two(found: Comparison, pair: tuple[int, int]) -> None:
+    """What tells why kappa is as it is: how frequent the classes are, how differently the two use them, agreement on each."""
+    both = found.pairs[pair]
+    st.markdown("**Prevalence and bias**")
     rows: list[tuple[str, str]] = []
     if both.raw is not None:
         agreed = round(both.raw * both.records)
         interval = wilson(agreed, both.records)
         rows.append(("agreed on", f"{agreed:,} of {both.records:,}"))
         rows.append(("raw agreement, 95 % (Wilson)", f"{interval.low:.1%}–{interval.high:.1%}"))
-    rows.append(("Cohen's kappa, 95 %", _with_interval(both.kappa)))
-    rows.append(("AC1", _number(both.ac1)))
-    rows.append(("alpha, nominal", _number(both.alpha)))
-    if found.numeric:
-        rows.append(("kappa, linear weights", _with_interval(both.linear)))
-        rows.append(("kappa, quadratic weights", _with_interval(both.quadratic)))
-        rows.append(("alpha, ordinal (all raters)", _number(found.ordinal)))
-        rows.append(("alpha, interval (all raters)", _number(found.interval)))
+    rows.append(("PABAK, as if all classes were as frequent", _number(both.pabak)))
     if both.prevalence is not None:
         rows.append(("prevalence index", f"{both.prevalence:.2f}"))
         rows.append(("bias index", f"{both.bias:.2f}"))
+    named = [(short(str(name), 30), share) for name, share in both.specific][:8]
+    rows += [(f"agreement on “{name}”", _share(share)) for name, share in named]
     st.table(
         {"": [name for name, _ in rows], "value": [value for _, value in rows]}, border="horizontal", hide_index=True
     )
-    if found.numeric:
-        st.caption("Weights and scales take the classes as numbers in order: use them only where they are.")
+    if len(both.specific) > len(named):
+        st.caption(f"The first {len(named)} of {len(both.specific)} classes.")
+    st.caption(_why(both))
+
+
+def _why(both: Agreement) -> str:
+    """What prevalence and bias do to kappa here, in a sentence."""
+    if both.kappa is None:
+        return "Kappa is undefined here, so there is nothing for prevalence or bias to explain."
+    if both.pabak is not None and both.pabak - both.kappa.value >= APART:
+        return (
+            f"Kappa ({both.kappa.value:.2f}) is far below PABAK ({both.pabak:.2f}): the classes are so unevenly used that much of the "
+            "agreement counts as chance. That is the kappa paradox; judge by the agreement on the rare class and by AC1."
+        )
+    if both.bias is not None and both.bias >= APART:
+        return "The two use the classes differently often (bias index 0.2 or more): one is stricter. Calibrate before comparing further."
+    return "Agreement on a class: of the ratings that gave it, the share that the other gave too. A rare class shows there first."
 
 
 def _contested(
-    found: Comparison, data: Dataset, ratings_of: Callable[[Sequence[str]], Mapping[str, Sequence[str]]], key: str
+    found: Comparison,
+    data: Dataset,
+    ratings_of: Callable[[Sequence[str]], Mapping[str, Sequence[str]]],
+    key: str,
+    read: Callable[[str], None] | None,
 ) -> None:
     apart = found.records - found.unanimous
     st.subheader("Contested records")
@@ -206,6 +279,8 @@ def _contested(
     st.caption(f"{shown}{order}Choose a row to read the record.")
     if chosen and chosen[0] < len(ids):
         with st.container(border=True):
+            if read is not None and st.button("Read it in the audit", key=f"{key}.open", icon=":material/fact_check:"):
+                read(ids[chosen[0]])
             records.show(
                 data, ids[chosen[0]], {name: values[chosen[0]] for name, values in said.items()}, f"{key}.read"
             )

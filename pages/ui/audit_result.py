@@ -95,7 +95,8 @@ def result(reading: Reading) -> None:
             st.caption("No plan (n, c) holds for records with unequal chances, so there is no curve to draw.")
         _corrected(reading.found)
     with beside.container(width=380):
-        _practice(found)
+        if reading.found.equal:
+            _practice(found)
         _intervals(reading.found)
         _further(reading.found)
 
@@ -173,7 +174,7 @@ def _plan(found: Summary, plan: Plan, sample: Sample) -> None:
     curve = _curve(plan, sample.population)
     share = found.rate if found.walk is None else None
     st.plotly_chart(_curve_figure(plan, sample.population, share), theme="streamlit", config=PLOT, key="audit.oc")
-    st.caption(curve_words(plan, curve))
+    st.caption(f"{curve_words(plan, curve)} Marked: {curve.producer.text}; {curve.consumer.text}.")
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -247,8 +248,13 @@ def _further(told: Findings) -> None:
         border="horizontal", hide_index=True,
     )  # fmt: skip
     st.caption(
-        f"At 95 % confidence, exact: with {found.failed:,} with an issue among that many random records in all, of which "
-        f"{found.judged:,} are judged so far. Each further issue raises the number. The last column counts that the set is finite."
+        f"At 95 % confidence, exact: with {found.failed:,} with an issue among that many random records "
+        + (
+            "of a new sample of fixed size. "
+            if found.walk is not None
+            else f"in all, of which {found.judged:,} are judged so far. "
+        )
+        + "Each further issue raises the number. The last column counts that the set is finite."
     )
     whole = acceptance.bad_in_population(found.failed, found.judged, sample.population) if found.judged else None
     if whole and found.walk is None:
