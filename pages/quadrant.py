@@ -12,6 +12,8 @@ from pages.ui import quadrant_data as data_of
 from pages.ui.quadrant_data import View
 from pages.ui.safe import literal, short
 
+VIEWS = ("Plot and budget", "Difficulty and ratings")
+
 
 def page() -> None:
     workspace = state.workspace()
@@ -22,6 +24,16 @@ def page() -> None:
         st.page_link("pages/data.py", label="Open a file", icon=":material/folder_open:")
         return
     st.markdown("Which records are hard, which of them help, and which are worth the budget?")
+    shown = st.segmented_control(
+        "What to show", VIEWS, default=state.remembered("quadrant.view", VIEWS[0]), key="quadrant.view",
+        label_visibility="collapsed", required=True,
+    )  # fmt: skip
+    state.remember("quadrant.view", shown)
+    if shown == VIEWS[1]:
+        from pages.ui import difficulty_view
+
+        difficulty_view.panel(workspace, data)
+        return
     seen = data_of.view(workspace, data, state.remembered("quadrant.source", None), state.remembered("quadrant.query", "influence"))
     influence = current(workspace, "influence")
     cuts = ("median", "median")
@@ -75,7 +87,8 @@ def _source_field(where, workspace: Workspace, data: Dataset, seen: View) -> Non
     chosen = where.selectbox(
         "Difficulty", names, index=names.index(seen.source),
         format_func=lambda n: short(data_of.source_title(workspace, data, n), 70), key="quadrant.source",
-        help="A rating by people or a model where the file has one; the others are heuristics of the model's own losses.",
+        help="Ratings by people or a model first; the others are heuristics of the model's own losses. Rate records, or have them "
+        "rated, under Difficulty and ratings.",
     )  # fmt: skip
     if chosen != seen.source:
         state.remember("quadrant.source", chosen)
@@ -116,6 +129,12 @@ def _captions(workspace: Workspace, seen: View, placed) -> None:
     ]
     if seen.heuristic:
         said.append("Difficulty is a heuristic of the model's own losses here; nobody rated it.")
+    if seen.source.startswith("ifd"):
+        ratios = seen.difficulty[np.isfinite(seen.difficulty)]
+        said.append(
+            f"{int((ratios >= 1).sum()):,} of {len(ratios):,} records have an IFD of 1 or more: the prompt did not help to predict "
+            "the response (colour by it to see them)."
+        )
     if seen.levels is not None:
         said.append("Equal ratings are spread sideways so that none hides another; the cut counts the rating itself.")
     held = int(seen.heldout.sum())

@@ -185,6 +185,6 @@ def read(data: Dataset, seen: View | None, record_id: str) -> None:
             facts["influence"] = number(seen.influence[at])
             if seen.heldout[at]:
                 facts["held out"] = "as validation; its own influence is flattered"
-        if seen.difficulty is not None and seen.heuristic:
-            facts[seen.source] = number(seen.difficulty[at])
+        if seen.difficulty is not None and seen.source != "difficulty":
+            facts[f"{seen.source}, a heuristic" if seen.heuristic else seen.source] = number(seen.difficulty[at])
     records.show(data, record_id, facts, key="quadrant.record")
