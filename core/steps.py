@@ -28,6 +28,7 @@ class Step:
 
 
 EMBED = "core.embedding.encode:run"
+SKETCH = "core.influence.sketches:run"
 
 STEPS: dict[str, Step] = {
     "formats": Step("core.quality.formats:run", 1, "Check the format rules"),
@@ -58,7 +59,13 @@ STEPS: dict[str, Step] = {
     ),
     "influence:tokens": Step(
         "core.influence.shares:run", 1, "Find the words that help or harm", ("training", "validation?"),
-        needs=("influence",), needs_if={"proxy": ("model", "proxy")}, asked=True,
+        needs=("influence",), needs_if={"proxy": ("model", "proxy"), "embed": ("model", "match")}, asked=True,
+    ),
+    "influence:sketch": Step(
+        SKETCH, 1, "Sketch the gradients", needs_if={"proxy": ("model", "proxy")}, asked=True,
+    ),
+    "influence:sketch:validation": Step(
+        SKETCH, 1, "Sketch the validation gradients", ("validation",), needs_if={"proxy": ("model", "proxy")}, asked=True,
     ),
     "difficulty": Step(
         "core.influence.difficulty:run", 1, "Compute loss-based difficulty", ("training", "validation?"),
