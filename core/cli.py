@@ -459,6 +459,52 @@ def diff(first: Path, second: Path, json_: Json = False) -> None:
 
 
 @app.command()
+def rerank(
+    category: Annotated[str | None, typer.Option(help="Against the validation records of this category.")] = None,
+    records: Annotated[list[str] | None, typer.Option("--record", help="Against this training record; may be repeated.")] = None,
+    file: Annotated[Path | None, typer.Option(help="Import this file as the validation set first.")] = None,
+    forget: Annotated[str | None, typer.Option(help="Forget a re-ranking by its column name.")] = None,
+    top: Annotated[int, typer.Option(help="How many of the best to print.")] = 10,
+    workspace: Where = HERE, job: JobId = None, json_: Json = False,
+) -> None:  # fmt: skip
+    """Rank the training records for another validation set from sketches, at once and approximately; kept as a column."""
+    from core import reranking
+
+    space = open_workspace(workspace, create=False)
+    if forget:
+        reranking.forget(space, forget)
+        say(json_, {"forgotten": forget}, f"{forget} forgotten")
+        return
+    reporter = Reporter(space, job, "Re-rank for another validation set", None if json_ else stderr)
+    if file:
+        bring_in(space, file, "validation", "auto", None, reporter, _row(reporter, f"Import {file.name}"))
+    role = "training" if records else "validation"
+    if role == "validation" and space.dataset("validation") is None:
+        raise InputError("There is no validation set to rank against. Give --file, or name training records with --record.")
+    if records:
+        named = f"{len(records)} records named on the command line"
+        spec = reranking.by_ids(records, named)
+    else:
+        spec = reranking.by_category(category or "")
+    missing = [reranking.SKETCH[r] for r in dict.fromkeys(("training", role)) if reranking.sketches(space, r) is None]
+    if missing:
+        run_steps(space, missing, None, reporter)
+    name = reranking.remember(space, spec)
+    reporter.state("done")
+    found, ids = reranking.rerank(space, spec), space.need().ids()
+    order = [n for n in (-found.values).argsort(kind="stable").tolist() if found.values[n] == found.values[n]]
+    best = [{"record_id": ids[n], "influence": float(found.values[n])} for n in order[:top]]
+    facts = {"column": name, "title": found.title, "records": found.records, "note": found.sentence, "best": best}
+    lines = [f"{name}: {found.title}", found.sentence, *(f"{b['record_id']}  {b['influence']:+.4g}" for b in best)]
+    say(json_, facts, "\n".join(lines))
+
+
+def _row(reporter: Reporter, title: str) -> int:
+    reporter.add([("import", title)])
+    return len(reporter.status["steps"]) - 1
+
+
+@app.command()
 def tokens(
     records: Annotated[list[str], typer.Argument(help="Ids of training records.")],
     workspace: Where = HERE, job: JobId = None, json_: Json = False,

@@ -43,6 +43,7 @@ FROM_RESULTS = {
     "nearest_similarity": ("Similarity to the nearest record", "number", "duplicates", "similarity"),
     "self_confidence": ("Confidence in its category", "number", "labels", "self_confidence"),
 }
+RERANKED = "reranked:"  # before the digest of a re-ranking for another validation set: core.reranking
 QUERY_PREFIX = "influence:"  # before the name of one query of the validation set
 FROM_RECORDS = {
     "category": "Category",
@@ -80,7 +81,21 @@ def influence_sources(workspace: Workspace) -> list[tuple[str, str]]:
     """(name, title) of the influence columns that exist now; the mean over the queries first."""
     if current(workspace, "influence") is None:
         return []
-    return [(name, title) for name, (title, _, step, _) in from_results(workspace).items() if step == "influence"]
+    own = [(name, title) for name, (title, _, step, _) in from_results(workspace).items() if step == "influence"]
+    return own + list(reranked(workspace).items())
+
+
+def reranked(workspace: Workspace) -> dict[str, str]:
+    """{name: title} of the approximate columns for other validation sets, where the sketches are there."""
+    from core import reranking
+
+    specs = reranking.remembered(workspace)
+    able = {role: reranking.sketches(workspace, role) is not None for role in reranking.SKETCH} if specs else {}
+    return {
+        name: f"Re-ranked for {spec['title']} (approximate)"
+        for name, spec in specs.items()
+        if able["training"] and able[spec["role"]]
+    }
 
 
 def available(workspace: Workspace, data: Dataset) -> dict[str, tuple[str, str]]:
@@ -94,6 +109,7 @@ def available(workspace: Workspace, data: Dataset) -> dict[str, tuple[str, str]]
     if has_values(data, "difficulty"):
         names["difficulty"] = ("Difficulty rating", "number")
     names |= {n: (t, kind) for n, (t, kind, step, _) in from_results(workspace).items() if current(workspace, step)}
+    names |= {n: (title, "number") for n, title in reranked(workspace).items()}
     names["verdict"] = ("Audit verdict", "category")
     names |= {n: (n.removeprefix(FIELD_PREFIX), "category") for n in data.columns if n.startswith(FIELD_PREFIX)}
     return names
@@ -123,6 +139,11 @@ def column(workspace: Workspace, data: Dataset, name: str) -> Column:
     title, kind = available(workspace, data).get(name, (None, None))
     if title is None:
         raise InputError(f"There is no column {name!r} to show yet. Run the step that makes it, or choose another.")
+    if name.startswith(RERANKED):
+        from core import reranking
+
+        found = reranking.rerank(workspace, reranking.remembered(workspace)[name])
+        return Column(name, found.title, kind, found.values, found.sentence)
     known = from_results(workspace)
     if name in known:
         _, _, step, source = known[name]

@@ -7,7 +7,7 @@ from core.frame import column, difficulty_sources, influence_sources
 from core.influence.selection import Frame
 from core.steps import current
 from core.workspace import Dataset, Workspace
-from pages.ui import jobs, quadrant_budget, quadrant_how, quadrant_plot, state
+from pages.ui import jobs, quadrant_budget, quadrant_how, quadrant_plot, quadrant_rerank, state
 from pages.ui import quadrant_data as data_of
 from pages.ui.quadrant_data import View
 from pages.ui.safe import literal, short
@@ -99,12 +99,15 @@ def _source_field(where, workspace: Workspace, data: Dataset, seen: View) -> Non
 def _query_field(workspace: Workspace, seen: View) -> None:
     """Which query is on the axis, where several were asked."""
     titles = dict(influence_sources(workspace))
+    where, more = st.columns([5.4, 2], vertical_alignment="bottom")
+    with more:
+        quadrant_rerank.popover(workspace)
     if len(titles) < 2:
         return
     names = list(titles)
-    chosen = st.selectbox(
+    chosen = where.selectbox(
         "Influence", names, index=names.index(seen.query), format_func=lambda n: short(titles[n], 90), key="quadrant.query",
-        help="One direction and one column for each group of the validation records; the picks below follow the one on the axis.",
+        help="Exact columns first, then re-rankings for other validation sets; the picks below follow the one on the axis.",
     )  # fmt: skip
     if chosen != seen.query:
         state.remember("quadrant.query", chosen)
@@ -137,6 +140,7 @@ def _captions(workspace: Workspace, seen: View, placed) -> None:
         )
     if seen.levels is not None:
         said.append("Equal ratings are spread sideways so that none hides another; the cut counts the rating itself.")
+    said += quadrant_rerank.said(workspace, seen.query)
     held = int(seen.heldout.sum())
     if held:
         said.append(f"The {held:,} rings are held out as the validation set: in no quadrant, never picked.")

@@ -33,7 +33,11 @@ if TYPE_CHECKING:
     import torch
 
 DEFAULTS: dict[str, Any] = influence.DEFAULTS | {"width": 2048}
-GROUPS, GROUP, PROBED = 4, 50, 1000  # random groups of training records that stand in for other validation sets; records ranked
+GROUPS, GROUP, PROBED = (
+    4,
+    50,
+    1000,
+)  # random groups of training records that stand in for other validation sets; records ranked
 
 
 def fingerprint(params: dict[str, Any]) -> str:
@@ -80,7 +84,9 @@ class Sketches:
         try:
             self.norms = Norms(losses, space, self.sketcher)
         except Unfit as layer:
-            raise InputError(f"The layer {layer} of this model cannot be sketched: its records cannot be told apart.") from layer
+            raise InputError(
+                f"The layer {layer} of this model cannot be sketched: its records cannot be told apart."
+            ) from layer
 
     def __call__(self, tokens: Tokens, rows: np.ndarray) -> np.ndarray:
         import torch
@@ -100,9 +106,13 @@ def run(inputs: Inputs) -> Output:
     if not isinstance(width, int) or not 64 <= width <= 65536:
         raise InputError(f"width {width!r} is not possible; give a number of cells between 64 and 65536, such as 2048.")
     if params["model"] == models.MATCH:
-        raise InputError("Sketches are of a causal language model's gradients. Name a model, or use influence.model=proxy.")
+        raise InputError(
+            "Sketches are of a causal language model's gradients. Name a model, or use influence.model=proxy."
+        )
     if params["warmup"] or params["checkpoints"]:
-        raise InputError("Sketches are of one state of the model. Set influence.warmup and influence.checkpoints back to none.")
+        raise InputError(
+            "Sketches are of one state of the model. Set influence.warmup and influence.checkpoints back to none."
+        )
     started, ids = time.monotonic(), data.ids()
     setup = prepare(inputs)
     progress(0, 0, "tokenising")
@@ -132,7 +142,9 @@ def run(inputs: Inputs) -> Output:
         "bytes_per_record": 2 * width, "vectors_per_second": round(rate / (width + 1)),
     }  # fmt: skip
     if data.role == "training":
-        info |= _measure(losses, tokens, space, lengths, unit, setup.batch_tokens, params["seed"], part(progress, 0.8, 1.0))
+        info |= _measure(
+            losses, tokens, space, lengths, unit, setup.batch_tokens, params["seed"], part(progress, 0.8, 1.0)
+        )
     info["seconds"] = round(time.monotonic() - started, 1)
     return Output(pa.table({"record_id": ids, "length": lengths}), unit, info)
 
@@ -192,7 +204,7 @@ def mean_sketch(unit: np.ndarray, lengths: np.ndarray, rows: np.ndarray) -> np.n
 
 
 def products(unit: np.ndarray, lengths: np.ndarray, rows: np.ndarray, query: np.ndarray) -> np.ndarray:
-    """(R,) float64 estimates of <gradient, direction>; NaN where there is no gradient. In blocks, so that a map of the disk will do."""
+    """(R,) float64 estimates of <gradient, direction>; NaN where there is no gradient. In blocks, so that a mapped file will do."""
     out = np.full(len(rows), np.nan)
     for at in range(0, len(rows), 8192):
         some = rows[at : at + 8192]
@@ -201,4 +213,3 @@ def products(unit: np.ndarray, lengths: np.ndarray, rows: np.ndarray, query: np.
         out[at : at + len(some)] = block.astype(np.float32) @ query * lengths[some]
     out[lengths[rows] <= 0] = np.nan
     return out
-

@@ -67,7 +67,10 @@ def view(workspace: Workspace, data: Dataset, source: str | None, query: str = "
     query = query if query in dict(influence_sources(workspace)) else "influence"
     names = [name for name, _ in difficulty_sources(workspace, data)]
     chosen = source if source in names else (names[0] if names else "")
-    steps = ["influence", "embed", "embed:validation", "embed:production", "clusters", "neighbours", "coverage"]
+    steps = [
+        "influence", "influence:sketch", "influence:sketch:validation", "embed", "embed:validation", "embed:production", "clusters",
+        "neighbours", "coverage",
+    ]  # fmt: skip
     if chosen in FROM_RESULTS:
         steps.append(FROM_RESULTS[chosen][2])
     found = [current(workspace, step) for step in steps]
