@@ -31,10 +31,12 @@ def findings(
     standings: Sequence[Standing] | None = None,
     now: Mapping[str, str] | None = None,
     grouped: Mapping[str, Mapping[str, str | None]] | None = None,
+    agree: bool = True,
 ) -> Findings:
     """Everything about one sample; `standings` narrows it to the verdicts that may be shown.
 
-    now, grouped: what `seen_now` and `grouping` say of its records, where that is known already.
+    now, grouped: what `seen_now` and `grouping` say of its records, where that is known already. agree: also how far readers agree,
+    which takes the longest.
     """
     store = open_reviews(workspace)
     standings = current_verdicts(store, sample.id) if standings is None else standings
@@ -57,7 +59,7 @@ def findings(
         estimate=estimate,
         readers=readers_of(standings, calibrations(workspace, {one.reviewer for one in verdicts})),
         groups=rates_by_group(grouped, records, standings, equal or sample.method == "census"),
-        agreement=_agreement(records, standings),
+        agreement=_agreement(records, standings) if agree else None,
         stale=sum(is_stale(one.record_digest, one.record_id, now.get(one.record_id)) for one in verdicts),
         questions=answers(store, verdicts),
         marks=marks(store, verdicts),

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from core.decisions import open_reviews, own_samples
+from core.errors import WorkspaceError
 from core.review.ledger import removed_ids
 from core.review.rubric_store import rubric_of
 from core.review.samples import Sample, sample_records
@@ -24,6 +25,7 @@ from pages.ui import (
 from pages.ui.records import positions
 from pages.ui.reviewer import reviewer, rows_of, save_outbox
 from pages.ui.safe import literal, short
+from pages.ui.steady import steady, unreadable
 
 VIEWS = {
     "Result": audit_result.result,
@@ -85,13 +87,21 @@ def facts(store: Store, data: Dataset, sample: Sample) -> None:
 def reading(store: Store, data: Dataset, sample: Sample, who: str) -> None:
     """The reviewer and the live result; a saved batch of verdicts reruns this part alone."""
     records = sample_records(store, sample.id)
-    own = current_verdicts(store, sample.id, who)
+    (own, rubric), trouble = steady(
+        f"audit.steady.{sample.id}.{audit_people.slug(who)}",
+        lambda: (current_verdicts(store, sample.id, who), rubric_of(store, sample.id)),
+    )
     workspace = state.workspace()
     reviewer(
         sample, records, rows_of(data), who=who, standings=own, on_outbox=save_outbox(store, sample, who),
-        rubric=rubric_of(store, sample.id), about=audit_place.about(workspace, data), near=audit_place.near(workspace, data),
+        rubric=rubric, about=audit_place.about(workspace, data), near=audit_place.near(workspace, data),
         go_to=st.session_state.pop("audit.goto", None), key=f"audit.reviewer.{sample.id}.{audit_people.slug(who)}",
     )  # fmt: skip
+    if trouble:
+        st.warning(
+            f"{literal(trouble, 500)} Go on reading: verdicts are kept in this browser, and sent when it can be reached."
+        )
+        return
     standings = audit_people.visible(current_verdicts(store, sample.id), who, sample)
     view = st.segmented_control(
         "What to show", list(VIEWS), default="Result", key="audit.view", label_visibility="collapsed", required=True
@@ -108,7 +118,14 @@ def page() -> None:
         st.markdown("There is nothing to read yet: this workspace holds no training data.")
         st.page_link("pages/data.py", label="Open data", icon=":material/folder_open:")
         return
-    store = open_reviews(workspace)
+    try:
+        audit(open_reviews(workspace), data)
+    except WorkspaceError as error:
+        unreadable(str(error), "audit")
+
+
+def audit(store: Store, data: Dataset) -> None:
+    """The sample that is read, its reviewer and its result; the offer to draw one when there is none."""
     samples = own_samples(store, data)
     if not samples:
         audit_draw.greeting(store, data)

@@ -73,7 +73,9 @@ def _number(value: float | None) -> str:
 
 
 def _with_interval(kappa: Kappa | None) -> str:
-    return UNDEFINED if kappa is None else f"{kappa.value:.4f} ({kappa.low:.2f} to {kappa.high:.2f})"
+    return (
+        UNDEFINED if kappa is None else f"{kappa.value:.4f} ({max(-1.0, kappa.low):.2f} to {min(1.0, kappa.high):.2f})"
+    )
 
 
 def _targets(found: Comparison) -> None:
@@ -209,7 +211,7 @@ def ac1_interval(found: Comparison) -> Interval | None:
 
 
 def _ends(interval: Interval | Kappa | None) -> str:
-    return UNDEFINED if interval is None else f"{interval.low:.3f} to {interval.high:.3f}"
+    return UNDEFINED if interval is None else f"{max(-1.0, interval.low):.3f} to {min(1.0, interval.high):.3f}"
 
 
 def _two(found: Comparison, pair: tuple[int, int]) -> None:
@@ -246,7 +248,7 @@ def _why(both: Agreement) -> str:
             "agreement counts as chance. That is the kappa paradox; judge by the agreement on the rare class and by AC1."
         )
     if both.bias is not None and both.bias >= APART:
-        return "The two use the classes differently often (bias index 0.2 or more): one is stricter. Calibrate before comparing further."
+        return "The two use the classes differently often (bias index 0.2 or more): one is stricter. Calibrate before going on."
     return "Agreement on a class: of the ratings that gave it, the share that the other gave too. A rare class shows there first."
 
 

@@ -8,7 +8,7 @@ from pages.ui.audit_result import Reading
 
 def document(reading: Reading) -> None:
     """Both files to download, and the text as it stands."""
-    found, name = reading.found, f"audit-{reading.sample.id[:8]}"
+    found, name = reading.findings(agree=True), f"audit-{reading.sample.id[:8]}"
     page = report(found)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button(

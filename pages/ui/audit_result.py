@@ -38,11 +38,13 @@ class Reading:
 
     @cached_property
     def found(self) -> Findings:
+        return self.findings(agree=False)
+
+    def findings(self, agree: bool) -> Findings:
+        """All that was found; with `agree` also how far readers agree."""
         ids = tuple(record.record_id for record in self.records)
-        return findings(
-            state.workspace(), self.sample, self.standings,
-            _seen(str(self.data.path), self.sample.id, ids, self.data), _grouped(str(self.data.path), self.sample.id, ids, self.data),
-        )  # fmt: skip
+        known = (str(self.data.path), self.sample.id, ids, self.data)
+        return findings(state.workspace(), self.sample, self.standings, _seen(*known), _grouped(*known), agree)
 
     @property
     def records(self) -> Sequence[SampleRecord]:
