@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import torch
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
-PROXY = "proxy"
+PROXY = "proxy"  # the language model that the step `proxy` trains
+MATCH = "match"  # the matching head on frozen embeddings: match_step.py; no language model, never loaded here
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from core.errors import MissingInput
+from core.errors import InputError, MissingInput
 from core.influence import models
 from core.influence.batches import kept_budget
 from core.influence.encode import Encoder, Tokens, conversations
@@ -49,6 +49,10 @@ def prepare(inputs: Inputs) -> Setup:
     """Load the model of `params["model"]` ("proxy", a folder or a hub id). Errors: InputError, MissingInput."""
     params = inputs.params
     name, folder = params["model"], None
+    if name == models.MATCH:
+        raise InputError(
+            "The matching proxy is no language model and has no tokens to compute this on. Set model=proxy, or name a language model."
+        )
     inputs.progress(0, 0, f"loading {name}")
     if name == models.PROXY:
         if "proxy" not in inputs.results:

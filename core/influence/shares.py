@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from core.errors import InputError, MissingInput
-from core.influence import checkpoints, influence, spaces, spans
+from core.influence import checkpoints, influence, models, spaces, spans
 from core.influence.attribution import Attribution
 from core.influence.batches import Halving
 from core.influence.chunks import run_ragged
@@ -72,6 +72,10 @@ def read_heat(result: Result, record_ids: Sequence[str]) -> dict[str, Heat]:
 
 
 def run(inputs: Inputs) -> Output:
+    if inputs.params["model"] == models.MATCH:
+        from core.influence import match_shares
+
+        return match_shares.run(inputs)
     params, data, progress = inputs.params, inputs.datasets["training"], inputs.progress
     target, base = params["target"], inputs.results["influence"]
     started, ids = time.monotonic(), data.ids()

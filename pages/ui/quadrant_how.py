@@ -6,7 +6,7 @@ from core.dataset.columns import FIELD_PREFIX
 from core.errors import QuadrantError
 from core.frame import has_values
 from core.influence.checkpoints import KEPT
-from core.influence.models import HUB_ID, PROXY
+from core.influence.models import HUB_ID, MATCH, PROXY
 from core.influence.queries import BY
 from core.steps import current, params_of, set_params
 from core.workspace import Result, Workspace
@@ -15,12 +15,14 @@ from pages.ui.safe import literal, short
 
 SPACES = {
     "all": "All parameters",
+    "adapter": "The adapter's own parameters",
     "lora": "LoRA space: rank 8 on query, key and value",
     "last-1": "The last block",
     "last-2": "The last 2 blocks",
     "last-4": "The last 4 blocks",
 }
 DIRECTIONS = {
+    "auto": "Inverse curvature for the matching proxy, else the mean gradient",
     "mean": "Mean validation gradient, as DIQ",
     "adam": "The same as Adam would scale it, as LESS",
     "ggn": "The same through the inverse curvature: best against noise, slower to begin",
@@ -53,10 +55,16 @@ def settings(workspace: Workspace) -> None:
     params = params_of(workspace, "influence")
     with st.popover("Settings", icon=":material/tune:", width="stretch"), st.form("quadrant.settings", border=False):
         own = st.text_input(
-            "Model", "" if params["model"] == PROXY else params["model"], key="quadrant.model",
-            placeholder="empty: the proxy of this workspace",
-            help="The folder of a causal language model in transformers format, or a hub id such as owner/name. A hub id that is not "
-            "in the local cache is fetched from the hub when the job runs; nothing else ever leaves this machine.",
+            "Model", "" if params["model"] == MATCH else params["model"], key="quadrant.model",
+            placeholder="empty: the matching proxy",
+            help="Empty: a matching head on embeddings, in seconds. The word proxy: a small language model trained on these "
+            "records. Or the folder of a causal language model in transformers format, or a hub id such as owner/name. A hub id that "
+            "is not in the local cache is fetched from the hub when the job runs; nothing else ever leaves this machine.",
+        )  # fmt: skip
+        adapter = st.text_input(
+            "Adapter (LoRA)", params["adapter"], key="quadrant.adapter", placeholder="none",
+            help="A folder that PEFT's save_pretrained wrote: adapter_config.json and adapter_model.safetensors. It is merged into "
+            "the model in memory; the files stay as they are.",
         )  # fmt: skip
         spaces = SPACES | ({} if params["space"] in SPACES else {params["space"]: params["space"]})
         space = st.selectbox(
@@ -95,9 +103,9 @@ def settings(workspace: Workspace) -> None:
         )  # fmt: skip
         if st.form_submit_button("Compute", type="primary"):
             folders = [line.strip() for line in listed.splitlines() if line.strip()]
-            _apply(workspace, own.strip() or PROXY, {
+            _apply(workspace, own.strip() or MATCH, {
                 "space": space, "score": score, "direction": direction, "queries": queries, "loss": loss, "warmup": warm / 100,
-                "checkpoints": KEPT if folders == [KEPT] else folders or "",
+                "checkpoints": KEPT if folders == [KEPT] else folders or "", "adapter": adapter.strip(),
             })  # fmt: skip
 
 
@@ -117,14 +125,15 @@ def _apply(workspace: Workspace, model: str, chosen: dict[str, object]) -> None:
     from pathlib import Path
 
     folder = Path(model).expanduser()
-    if model != PROXY and not folder.is_dir() and (folder.exists() or not HUB_ID.fullmatch(model)):
+    if model not in (MATCH, PROXY) and not folder.is_dir() and (folder.exists() or not HUB_ID.fullmatch(model)):
         st.error(f"{literal(model)} is neither a folder on this machine nor a hub id such as owner/name.")
         return
     try:
         set_params(workspace, "influence", {"model": model, **chosen})
         if model == PROXY and chosen["checkpoints"] == KEPT and not params_of(workspace, "proxy")["checkpoints"]:
             set_params(workspace, "proxy", {"checkpoints": 3})
-        set_params(workspace, "difficulty", {"model": model})
+        own = {"model": PROXY, "adapter": ""} if model == MATCH else {"model": model, "adapter": chosen["adapter"]}
+        set_params(workspace, "difficulty", own)
         if current(workspace, "influence") is None or current(workspace, "difficulty") is None:
             jobs.launch(["run", "influence", "difficulty"], "Compute influence")
     except QuadrantError as error:
@@ -144,9 +153,11 @@ def how(workspace: Workspace, influence: Result, difficulty: Result | None) -> N
             st.markdown("**Loss-based difficulty** (NLL, perplexity, IFD)")
             info = difficulty.info
             st.markdown(
-                "- Heuristics of the same model: how badly it predicts the response. They rank noise and length high as well; "
+                "- Heuristics of a language model: how badly it predicts the response. They rank noise and length high as well; "
                 "nobody rated them."
             )
+            if info.get("sentence"):
+                st.markdown(f"- Model: {literal(info['sentence'], 400)}")
             if info.get("unconditioned"):
                 st.markdown(f"- IFD compares with {literal(info['unconditioned'], 300)}.")
             for said in (info.get("truncation"), info.get("check"), *info.get("warnings", [])):

@@ -16,6 +16,8 @@ from core.influence.scoring import scores
 from tests.unit.test_influence_steps import SMALL, add, compute, copy, rows, trained
 
 pytest.importorskip("torch")
+
+ASKED = influence.DEFAULTS | {"model": "proxy"}  # the language model; the default proxy has tests of its own
 __all__ = ["copy", "trained"]
 
 
@@ -40,11 +42,11 @@ def test_tracin_over_the_checkpoints_of_the_proxy_is_the_sum_by_hand(copy):
     assert [e["folder"] for e in entries] == ["checkpoint-1", "checkpoint-2", "checkpoint-3"]
     assert all(e["rate"] > 0 for e in entries) and entries[0]["tokens"] < entries[1]["tokens"] < entries[2]["tokens"]
     results = {"proxy": result}
-    found = compute(workspace, influence, influence.DEFAULTS | {"checkpoints": "kept"}, results)
+    found = compute(workspace, influence, ASKED | {"checkpoints": "kept"}, results)
     wanted = sum(e["rate"] * by_hand(workspace, result.path / e["folder"], results) for e in entries)
     assert np.allclose(influence_of(found), wanted, rtol=1e-4, atol=1e-5 * np.abs(wanted).max())
     assert "the sum over 3 checkpoints, each times its learning rate" in found.info["checkpoints"]
-    plain = compute(workspace, influence, influence.DEFAULTS, results)
+    plain = compute(workspace, influence, ASKED, results)
     assert plain.info["identity"] != found.info["identity"] and "checkpoints" not in plain.info
     last = by_hand(workspace, result.path / "checkpoint-3", results)
     assert np.allclose(
@@ -63,11 +65,9 @@ def test_checkpoints_of_a_named_model_with_rates_given_or_read(copy):
         folders.append(str(folder))
     assert rate_of(workspace.path / "checkpoint-1") == 2.0
     add(workspace, "validation", rows(9))
-    one = compute(workspace, influence, influence.DEFAULTS | {"model": folders[0]})
-    read = compute(workspace, influence, influence.DEFAULTS | {"model": folders[0], "checkpoints": folders})
-    given = compute(
-        workspace, influence, influence.DEFAULTS | {"model": folders[0], "checkpoints": folders, "rates": [1, 3]}
-    )
+    one = compute(workspace, influence, ASKED | {"model": folders[0]})
+    read = compute(workspace, influence, ASKED | {"model": folders[0], "checkpoints": folders})
+    given = compute(workspace, influence, ASKED | {"model": folders[0], "checkpoints": folders, "rates": [1, 3]})
     assert np.allclose(influence_of(read), 2.5 * influence_of(one), rtol=1e-4)
     assert np.allclose(influence_of(given), 4 * influence_of(one), rtol=1e-4)
     for wrong, said in (
@@ -77,12 +77,12 @@ def test_checkpoints_of_a_named_model_with_rates_given_or_read(copy):
         ({"checkpoints": folders, "warmup": 0.1}, "Choose one"),
     ):
         with pytest.raises(InputError, match=said):
-            compute(workspace, influence, influence.DEFAULTS | {"model": folders[0]} | wrong)
+            compute(workspace, influence, ASKED | {"model": folders[0]} | wrong)
     (workspace.path / "checkpoint-1" / "trainer_state.json").unlink()
     with pytest.raises(InputError, match="Set rates"):
-        compute(workspace, influence, influence.DEFAULTS | {"model": folders[0], "checkpoints": folders}, key="8" * 16)
+        compute(workspace, influence, ASKED | {"model": folders[0], "checkpoints": folders}, key="8" * 16)
     with pytest.raises(MissingInput, match="kept no checkpoints"):
-        compute(workspace, influence, influence.DEFAULTS | {"checkpoints": "kept"}, results, key="7" * 16)
+        compute(workspace, influence, ASKED | {"checkpoints": "kept"}, results, key="7" * 16)
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def named(copy):
     folder = workspace.path / "mine"
     shutil.copytree(results["proxy"].path, folder)
     add(workspace, "validation", rows(9))
-    return workspace, influence.DEFAULTS | {"model": str(folder), "warmup": 0.25, "warmup_rate": 0.01}
+    return workspace, ASKED | {"model": str(folder), "warmup": 0.25, "warmup_rate": 0.01}
 
 
 def test_a_warm_up_trains_a_seeded_quarter_and_lowers_its_loss(named):
@@ -138,7 +138,7 @@ def test_the_proxy_warms_up_all_its_parameters_and_the_model_is_left_as_it_was(c
     from core.influence import warmup
 
     workspace, results = copy
-    found = compute(workspace, influence, influence.DEFAULTS | {"warmup": 0.2, "warmup_rate": 0.003}, results)
+    found = compute(workspace, influence, ASKED | {"warmup": 0.2, "warmup_rate": 0.003}, results)
     assert "all parameters" in found.info["warmup"] and found.info["exactness"] < 1e-5
     model = load("proxy", folder=results["proxy"].path)
     tokens = Encoder(model.tokenizer, 1024).encode(conversations(workspace.dataset()))
@@ -154,7 +154,7 @@ def test_the_proxy_warms_up_all_its_parameters_and_the_model_is_left_as_it_was(c
 def test_queries_by_category_are_columns_of_their_own_and_reused_by_record(copy):
     workspace, results = copy
     add(workspace, "validation", rows(20))
-    params = influence.DEFAULTS | {"queries": "category"}
+    params = ASKED | {"queries": "category"}
     found = compute(workspace, influence, params, results)
     table, info = found.table(), found.info
     names = sorted({r["category"] for r in rows(20)})
@@ -163,7 +163,7 @@ def test_queries_by_category_are_columns_of_their_own_and_reused_by_record(copy)
     assert np.allclose(table["influence"].to_numpy(), each.mean(1)) and np.allclose(
         table["influence_max"].to_numpy(), each.max(1)
     )
-    whole = compute(workspace, influence, influence.DEFAULTS, results)
+    whole = compute(workspace, influence, ASKED, results)
     assert np.allclose(
         influence_of(whole), influence_of(found), rtol=1e-4, atol=1e-6
     )  # groups of equal size: the same mean
@@ -179,14 +179,14 @@ def test_queries_by_category_are_columns_of_their_own_and_reused_by_record(copy)
 
 def test_queries_of_held_out_records_follow_the_training_set(copy):
     workspace, results = copy
-    found = compute(workspace, influence, influence.DEFAULTS | {"queries": "category", "direction": "adam"}, results)
+    found = compute(workspace, influence, ASKED | {"queries": "category", "direction": "adam"}, results)
     assert sum(found.info["query_records"]) == 12 and found.info["heldout"] == 12
     assert "as Adam scales a step" in found.info["direction"]
 
 
 def test_the_direction_is_named_and_resumed_from_its_file(copy):
     workspace, results = copy
-    params = influence.DEFAULTS | {"direction": "ggn", "curvature_records": 12, "iterations": 3}
+    params = ASKED | {"direction": "ggn", "curvature_records": 12, "iterations": 3}
     found = compute(workspace, influence, params, results)
     facts = found.info["direction_facts"][0]
     assert facts["iterations"] == 3 and 0 < facts["residual"] < 5 and facts["records"] == 12
@@ -195,4 +195,4 @@ def test_the_direction_is_named_and_resumed_from_its_file(copy):
     assert again.info["reused"] == 60 and again.info["direction_facts"] == found.info["direction_facts"]
     for wrong in ({"direction": "newton"}, {"score": "angle"}):
         with pytest.raises(InputError, match="is not known"):
-            compute(workspace, influence, influence.DEFAULTS | wrong, results)
+            compute(workspace, influence, ASKED | wrong, results)

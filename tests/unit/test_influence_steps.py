@@ -20,6 +20,8 @@ from core.workspace import open_workspace
 
 pytest.importorskip("torch")
 
+ASKED = influence.DEFAULTS | {"model": "proxy"}  # the language model; the default proxy has tests of its own
+
 SMALL = proxy.DEFAULTS | {"vocabulary": 400, "width": 64, "blocks": 2, "epochs": 2, "batch_tokens": 512}
 THINGS = ("fever", "cough", "rash", "headache", "asthma", "anaemia", "gout", "sepsis", "vertigo", "eczema")
 
@@ -115,7 +117,7 @@ def test_a_token_budget_and_a_time_limit_are_kept_and_told(copy):
 @pytest.mark.parametrize("space", ["all", "lora", "last-1"])
 def test_influence_is_complete_and_names_everything(copy, space):
     workspace, results = copy
-    found = compute(workspace, influence, influence.DEFAULTS | {"space": space}, results)
+    found = compute(workspace, influence, ASKED | {"space": space}, results)
     table, info = found.table(), found.info
     assert table.column_names == ["record_id", "influence", "nll", "response_tokens", "truncated", "heldout"]
     assert table["record_id"].to_pylist() == workspace.dataset().ids()
@@ -136,7 +138,7 @@ def test_cosine_is_the_dot_over_both_norms(copy, space):
     """Same sign as the dot, within -1..1, and 1 for a validation set that is the record itself."""
     workspace, results = copy
     add(workspace, "validation", rows(3)[2:])
-    params = influence.DEFAULTS | {"space": space}
+    params = ASKED | {"space": space}
     dot, cosine = (
         compute(workspace, influence, params | {"score": s}, results).table()["influence"].to_numpy()
         for s in ("dot", "cosine")
@@ -148,14 +150,14 @@ def test_cosine_is_the_dot_over_both_norms(copy, space):
 def test_a_validation_set_replaces_the_held_out_records(copy):
     workspace, results = copy
     add(workspace, "validation", [r | {"prompt": r["prompt"] + " Briefly."} for r in rows(9)])
-    info = compute(workspace, influence, influence.DEFAULTS, results).info
+    info = compute(workspace, influence, ASKED, results).info
     assert info["validation"] == "9 records of the validation set validation.jsonl" and info["heldout"] == 0
 
 
 def test_killed_and_resumed_is_bit_for_bit_the_unbroken_run(copy, monkeypatch):
     workspace, results = copy
     monkeypatch.setattr("core.influence.chunks.run_batches.__defaults__", (0.0, None))
-    params = influence.DEFAULTS | {"batch_tokens": 256}
+    params = ASKED | {"batch_tokens": 256}
     whole = compute(workspace, influence, params, results, key="1" * 16).table()
     scored = []
     real = Halving.__call__
@@ -196,11 +198,11 @@ def test_only_changed_records_are_computed_again(copy, step):
     """Same model and validation set, one edited record: 59 rows are taken over, one is scored."""
     workspace, results = copy
     add(workspace, "validation", rows(9))
-    first = compute(workspace, step, step.DEFAULTS, results)
+    first = compute(workspace, step, step.DEFAULTS | {"model": "proxy"}, results)
     changed = rows()
     changed[7]["response"] = "Another answer altogether."
     add(workspace, "training", changed)
-    second = compute(workspace, step, step.DEFAULTS, results)
+    second = compute(workspace, step, step.DEFAULTS | {"model": "proxy"}, results)
     assert (second.info["scored"], second.info["reused"]) == (1, 59)
     column = "influence" if step is influence else "nll"
     a, b = (r.table()[column].to_numpy() for r in (first, second))
@@ -221,7 +223,7 @@ def test_a_record_without_response_has_no_value_and_is_counted(tmp_path, trained
     results = {"proxy": trained[1]}
     held = json.loads(trained[1].file("heldout.json").read_text())
     assert set(held) & set(workspace.dataset().ids())
-    result = compute(workspace, influence, influence.DEFAULTS, results)
+    result = compute(workspace, influence, ASKED, results)
     assert result.table()["influence"].to_pylist()[-1] is None and result.info["without_response"] == 1
 
 
@@ -229,7 +231,7 @@ def test_a_model_by_path_is_used_without_the_proxy(copy):
     workspace, results = copy
     folder = workspace.path / "mine"
     shutil.copytree(results["proxy"].path, folder)
-    info = compute(workspace, influence, influence.DEFAULTS | {"model": str(folder), "space": "lora"}).info
+    info = compute(workspace, influence, ASKED | {"model": str(folder), "space": "lora"}).info
     assert not info["proxy"] and info["model"] == str(folder) and info["revision"] == results["proxy"].info["revision"]
     assert "held out" in info["validation"]
     assert influence.fingerprint({"model": str(folder)}) and not influence.fingerprint({"model": "proxy"})
@@ -248,7 +250,7 @@ def test_models_that_cannot_be_used_are_refused_in_one_sentence(tmp_path, traine
     with pytest.raises(InputError, match="no .safetensors"):
         load(str(tmp_path))
     with pytest.raises(MissingInput, match="proxy was not trained"):
-        subject.prepare(type("I", (), {"params": influence.DEFAULTS, "results": {}, "progress": staticmethod(silent)}))
+        subject.prepare(type("I", (), {"params": ASKED, "results": {}, "progress": staticmethod(silent)}))
 
 
 def test_a_model_with_missing_weights_is_refused(tmp_path, trained):
