@@ -127,3 +127,73 @@ def test_columns_that_came_with_the_data_are_compared_by_themselves(home, start,
     assert values["Records rated twice"] == "60" and values["Raw agreement"] == "95.0%"
     at.button_group(key="agreement.view").set_value("Gold records").run()
     assert not at.exception and "There are no gold records" in said(at)
+
+
+def test_three_of_fifty_shows_the_lines_that_disagree_and_never_a_low_rate(space, start, monkeypatch):
+    sample, _ = draw_audit(space)
+    read(space, sample, "ada", "f" * 3 + "p" * 47)
+    at = open_as(start, "audit", "ada", monkeypatch)
+    told = said(at)
+    assert "No systemic problem found: 3 of 50" in told and "not proof of a low rate" in told
+    assert "practice's lines disagree at 3 of 50" in told and "at most 6" not in told and "producer's risk" in told
+    tables = [list(table.value.iloc[:, 1]) for table in at.table]
+    assert ["kept", "crossed", "crossed"] in tables
+    assert any("153 records" in column for column in tables)
+    assert any("anytime-valid" in list(table.value.iloc[:, 0]) for table in at.table)
+
+
+def test_a_sequential_plan_is_chosen_with_the_draw_kept_and_stops_validly(space, start, monkeypatch):
+    at = open_as(start, "audit", "ada", monkeypatch)
+    at.selectbox(key="audit.plan").set_value("sequential")
+    at.button(key="audit.draw.submit").click().run()
+    assert not at.exception, at.exception[0].value
+    from core.review.samples import samples
+
+    (sample,) = samples(open_reviews(space))
+    assert sample.recipe["plan"]["kind"] == "sequential"
+    read(space, sample, "ada", "p" * 30)
+    at = open_as(start, "audit", "ada", monkeypatch)
+    told = said(at)
+    assert "the sequential plan stopped at record 27 with 0" in told and "a biased estimate" in told
+    labels = [metric.label for metric in at.metric]
+    assert "Rate, anytime interval · biased" in labels and "Clopper" not in told
+
+
+def test_a_bad_plan_is_refused_in_a_sentence(space, start, monkeypatch):
+    at = open_as(start, "audit", "ada", monkeypatch)
+    at.selectbox(key="audit.plan").set_value("exact")
+    at.number_input(key="audit.good").set_value(20.0)
+    at.button(key="audit.draw.submit").click().run()
+    assert not at.exception and "good rate below the bad one" in said(at)
+
+
+def test_unequal_chances_are_weighted_on_screen(space, start, monkeypatch):
+    from core.review.samples import add_sample
+    from core.review.sampling import Draw
+
+    ids = space.need().ids()[:20]
+    draw = Draw(ids, [0.9] * 5 + [0.3] * 15, "risk", 1, 60, recipe={})
+    sample = add_sample(
+        open_reviews(space), draw, name="R", role="training", dataset_digest=space.need().digest, by="x"
+    )
+    read(space, sample, "ada", "ff" + "p" * 18)
+    at = open_as(start, "audit", "ada", monkeypatch)
+    told = said(at)
+    assert "unequal chances of being chosen, 30.0% to 90.0%" in told and "Hájek" in told and "no curve to draw" in told
+    value = {metric.label: metric.value for metric in at.metric}["Weighted rate, 95 % interval"]
+    assert value.startswith(f"{(2 / 0.9) / (5 / 0.9 + 15 / 0.3):.1%}")
+
+
+def test_another_mapping_makes_verdicts_stale_and_says_so(space, start, tmp_path, monkeypatch):
+    from core.dataset.importing import import_file
+    from tests.app.conftest import rows, write_jsonl
+
+    path = write_jsonl(tmp_path / "again.jsonl", [{**row, "other": row["response"] + "!"} for row in rows()])
+    for response in ("response", "other"):
+        mapping = {"prompt": "prompt", "response": response, "category": "category"}
+        space.add("training", path.name, lambda folder, m=mapping: import_file(path, folder, "training", mapping=m))
+        if response == "response":
+            sample, _ = draw_audit(space)
+            read(space, sample, "ada", "p" * 50)
+    at = open_as(start, "audit", "ada", monkeypatch)
+    assert "0 of its 50 records are unchanged" in said(at) and "other columns are mapped" in said(at)
