@@ -326,3 +326,24 @@ def test_a_direction_is_stored_and_read_back_bit_for_bit(tmp_path, space):
     save([other, v], tmp_path / "v.safetensors")
     again = read(tmp_path / "v.safetensors", v.space, "cpu")[1]
     assert again.digest == v.digest and again.records == 3
+
+
+@pytest.mark.parametrize("shape", ["llama-tied", "gpt2-untied"])
+def test_chunks_of_the_head_change_nothing(shape, monkeypatch):
+    """16 positions a chunk: records are cut across chunks, and every score and loss stays, for one query and for several."""
+    model = tiny(shape)
+    losses, tokens, validation = ResponseLoss(model), some_tokens(9), some_tokens(4, seed=9)
+    where = resolve(model.module, "all")
+    pair = [mean_gradient(losses, validation.take(rows), where, 100) for rows in ([0, 1], [2, 3])]
+    whole, one = (Ghost(losses, v).score(tokens, np.arange(9)) for v in (pair, pair[0]))
+    monkeypatch.setattr("core.influence.losses.CHUNK", 61 * 16)
+    cut, cut_one = (Ghost(losses, v).score(tokens, np.arange(9)) for v in (pair, pair[0]))
+    assert relative(cut.each, whole.each) <= 1e-12 and relative(cut_one.each, one.each) <= 1e-12
+    assert np.allclose(cut.nll, whole.nll, rtol=1e-12)
+    assert relative(mean_gradient(losses, validation, where, 100).norm, whole_norm(losses, validation, where)) < 1e-12
+
+
+def whole_norm(losses: ResponseLoss, validation: Tokens, where) -> float:
+    """The norm of the mean gradient, record by record: no batch, no chunk longer than a record."""
+    each = [mean_gradient(losses, validation.take([i]), where, 1).tensors() for i in range(len(validation.ids))]
+    return sum(float((sum(e[n] for e in each) / len(each)).square().sum()) for n in each[0]) ** 0.5
