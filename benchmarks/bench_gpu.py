@@ -23,6 +23,7 @@ from core.influence.losses import ResponseLoss, make_batch
 from core.influence.models import LanguageModel
 from core.influence.scoring import worker
 from core.influence.spaces import resolve
+from core.influence.transfer import one_behind
 
 if TYPE_CHECKING:
     import torch
@@ -149,8 +150,8 @@ def measure(name: str, count: int, length: int, device: str, dtype: str, peak: f
         work(batches[len(batches) // 2])  # warm
         wait(device)
         began = time.perf_counter()
-        for batch in batches:
-            work(batch)
+        for _ in one_behind(work, batches, range(len(batches))):
+            pass
         wait(device)
         spent = time.perf_counter() - began
         memory = torch.cuda.max_memory_allocated() / 2**30 if device.startswith("cuda") else float("nan")

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from core import cluster
-from core.influence import models, proxy, scoring, spaces
+from core.influence import adapters, models, proxy, scoring, spaces
 from core.influence.batches import Halving
 from core.influence.direction import read, save
 from core.influence.encode import Tokens
 from core.influence.ghost import Ghost
 from core.influence.losses import ResponseLoss, make_batch
+from core.influence.transfer import settled
 from core.workspace import Inputs
 
 Spread = Callable[[Sequence[int]], Iterator[tuple[int, dict[str, np.ndarray]]]]
@@ -58,7 +59,7 @@ def _named(inputs: Inputs) -> dict[str, Any]:
         folder = str(inputs.results["proxy"].file("model.safetensors").parent)
     return {
         "name": params["model"], "folder": folder, "revision": params["revision"], "device": params["device"],
-        "dtype": params["dtype"],
+        "dtype": params["dtype"], "adapter": params.get("adapter", ""),
     }  # fmt: skip
 
 
@@ -77,9 +78,14 @@ def scorer(settings: dict[str, Any]) -> Callable[[cluster.Unit], cluster.Values]
     ghost = Ghost(ResponseLoss(model, settings["loss"]), read(Path(settings["directions"]), space, model.device))
     ghost.take_slowly(settings["direct"])
 
+    first: list[Any] = []  # what measures lengths checks itself once, not at every batch
+
     def work(unit: cluster.Unit) -> cluster.Values:
         tokens = _tokens(unit)
-        return Halving(scoring.worker(settings["score"], ghost, tokens), tokens.lengths)(np.arange(len(tokens.ids)))
+        score = first[0] if first else scoring.worker(settings["score"], ghost, tokens)
+        if hasattr(score, "measure"):
+            first[:], score.measure.tokens = [score], tokens
+        return settled(Halving(score, tokens.lengths)(np.arange(len(tokens.ids))))
 
     return work
 
@@ -98,9 +104,10 @@ def reader(settings: dict[str, Any]) -> Callable[[cluster.Unit], cluster.Values]
 
 def _load(told: dict[str, Any]) -> models.LanguageModel:
     folder = Path(told["folder"]) if told["folder"] else None
-    return models.load(
+    model = models.load(
         told["name"], folder=folder, device=told["device"], dtype=told["dtype"], revision=told["revision"]
     )
+    return adapters.merged(model, told["adapter"]) if told.get("adapter") else model
 
 
 def _tokens(unit: cluster.Unit) -> Tokens:

@@ -10,6 +10,7 @@ import numpy as np
 
 from core.errors import InputError
 from core.influence.models import LanguageModel
+from core.influence.transfer import settled
 
 CPU_MOST = 4096  # tokens; larger batches bring a CPU nothing
 CUDA_MOST = 65536
@@ -38,7 +39,7 @@ def bytes_per_token(model: LanguageModel) -> int:
     """What one token of a batch costs in forward and backward, estimated from the shape of the model, on the high side.
 
     Each block keeps about 16 vectors of the hidden size and 4 of the inner size in the dtype of the model, and the norms keep some
-    in float32; the gradients on their way back take as much again for one block. Logits are chunked and counted apart (losses.CHUNK).
+    in float32; the gradients on their way back take as much again for one block. Logits are chunked and counted apart (losses.chunk).
     """
     config = model.module.config.get_text_config()
     width = int(getattr(config, "hidden_size", 0) or getattr(config, "n_embd", 0) or 1024)
@@ -51,9 +52,9 @@ def bytes_per_token(model: LanguageModel) -> int:
 def token_budget(model: LanguageModel, longest: int) -> tuple[int, str]:
     """(tokens a batch, a sentence that says why), a power of two so that small changes of what is free change nothing."""
     free, most = free_bytes(model.device), CUDA_MOST if model.device.startswith("cuda") else CPU_MOST
-    from core.influence.losses import CHUNK
+    from core.influence.losses import chunk
 
-    logits = 4 * 3 * CHUNK
+    logits = 4 * 3 * chunk(model.device)
     fits = max(free * SHARE - logits, 0) / bytes_per_token(model)
     budget = most
     while budget > max(fits, 64):
@@ -109,7 +110,7 @@ class Halving:
             self.halved, self.limit = self.halved + 1, size // 2
             gc.collect()
             self._release()
-        parts = [self(half) for half in np.array_split(rows, 2)]
+        parts = [settled(self(half)) for half in np.array_split(rows, 2)]
         return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
 
     @staticmethod

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.influence.transfer import Work, one_behind
 from core.progress import Progress
 
 KEEP_EVERY = 3.0  # seconds of work that a kill may cost
@@ -18,7 +19,7 @@ def run_batches(
     label: str,
     batches: Sequence[np.ndarray],
     sizes: np.ndarray,
-    work: Callable[[np.ndarray], dict[str, np.ndarray]],
+    work: Work,
     columns: Sequence[str],
     progress: Progress,
     keep_every: float = KEEP_EVERY,
@@ -61,7 +62,7 @@ def run_batches(
 
     try:
         todo = np.flatnonzero(~done).tolist()
-        for i, values in spread(todo) if spread else ((i, work(batches[i])) for i in todo):
+        for i, values in spread(todo) if spread else one_behind(work, batches, todo):
             rows = batches[i]
             for name in columns:
                 found[name][rows] = values[name]

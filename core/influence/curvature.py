@@ -15,7 +15,7 @@ import numpy as np
 from core.errors import InputError
 from core.influence.direction import nested, on_weight, project, transposed
 from core.influence.encode import Tokens, plan_batches
-from core.influence.losses import CHUNK, Batch, ResponseLoss, make_batch
+from core.influence.losses import Batch, ResponseLoss, chunk, make_batch
 from core.influence.spaces import Space
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class GaussNewton:
         head = {k: self._named(p, tangents) for k, p in losses.head.named_parameters()}
         with torch.enable_grad():
             hidden = losses._hidden(batch.ids).flatten(0, 1)[batch.places]
-            size, grads = max(16, CHUNK // losses.head_size), []
+            size, grads = max(16, chunk(losses.model.device) // losses.head_size), []
             for at in range(0, len(batch.places), size):
                 part = slice(at, at + size)
                 leaf = hidden[part].detach().requires_grad_()

@@ -11,7 +11,7 @@ from plain per-record gradients and named, and a probe compares the whole with p
 Several directions share the forward and the backward; see products.py for what each further one costs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from core.influence.encode import Tokens
 from core.influence.losses import Batch, ResponseLoss, make_batch
 from core.influence.products import Adapted, against, dot, linear_positions, linear_records, segments
 from core.influence.spaces import factors
+from core.influence.transfer import fetched
 
 if TYPE_CHECKING:
     import torch
@@ -260,13 +261,20 @@ class Ghost:
                 if joined is not None:
                     joined[i, : found.shares.shape[1]] = found.shares[0]
             return Scores(np.concatenate([s.each for s in each]), np.concatenate([s.nll for s in each]), joined)
+        return self.later(tokens, rows, shares)()
+
+    def later(self, tokens: Tokens, rows: np.ndarray, shares: bool = False) -> Callable[[], Scores]:
+        """As `score`: started now, waited for by the call of what comes back."""
+        if self.direct and len(rows) > 1:
+            found = self.score(tokens, rows, shares)
+            return lambda: found
         try:
-            return self._score(make_batch(tokens, rows, self.losses.model.device), shares)
+            return self._start(make_batch(tokens, rows, self.losses.model.device), shares)
         except _Unattributable as problem:
             self._give_up(str(problem))
-            return self.score(tokens, rows, shares)
+            return self.later(tokens, rows, shares)
 
-    def _score(self, batch: Batch, shares: bool) -> Scores:
+    def _start(self, batch: Batch, shares: bool) -> Callable[[], Scores]:
         import torch
 
         (count, width), many = batch.ids.shape, len(self.directions)
@@ -279,7 +287,7 @@ class Ghost:
             p.requires_grad_(True)
         try:
             with self.attached(), torch.enable_grad():
-                nll = self.losses(batch, backward=True)
+                nll = self.losses.on_device(batch, backward=True)
             table = self.positions.double().view(count, width, many)
             total = table.sum(1) if self.each is None else table.sum(1) + self.each.double()
             for name, p in slow.items():
@@ -293,8 +301,13 @@ class Ghost:
                 p.requires_grad_(False)
                 p.grad = None
         norms = self.norms / self.losses.scale
-        parts = (table.cpu().numpy() * norms).mean(2) if shares else None
-        return Scores(total.cpu().numpy() * norms, nll, parts)
+        wait = fetched([total, nll, table] if shares else [total, nll])
+
+        def scores() -> Scores:
+            each, losses, *parts = wait()
+            return Scores(each * norms, losses, (parts[0] * norms).mean(2) if parts else None)
+
+        return scores
 
     def _conv(self, name: str) -> bool:
         return bool(self.space.rank) and transposed(self.module, name)

@@ -65,7 +65,7 @@ def weights_digest(folder: Path) -> str:
 
 
 def choose_device(device: str = "auto", dtype: str = "auto") -> tuple[str, str]:
-    """Device and dtype as used: "auto" is CUDA in bfloat16 where there is one, else the CPU in float32."""
+    """Device and dtype as used: "auto" is CUDA in bfloat16 (float16 on old GPUs) where there is one, else the CPU."""
     import torch
 
     found = torch.cuda.is_available()
@@ -76,7 +76,9 @@ def choose_device(device: str = "auto", dtype: str = "auto") -> tuple[str, str]:
             f"Device {device!r} was asked for, but torch sees no CUDA device. Use device=auto or device=cpu."
         )
     if dtype == "auto":
-        dtype = "bfloat16" if device.startswith("cuda") else "float32"
+        # A GPU older than Ampere only emulates bfloat16, slowly.
+        half = "bfloat16" if device.startswith("cuda") and torch.cuda.is_bf16_supported(False) else "float16"
+        dtype = half if device.startswith("cuda") else "float32"
     if dtype not in ("float32", "bfloat16", "float16", "float64"):
         raise InputError(f"dtype {dtype!r} is not known; choose auto, float32, bfloat16, float16 or float64.")
     return device, dtype

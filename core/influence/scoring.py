@@ -19,6 +19,7 @@ from core.influence.losses import ResponseLoss, make_batch
 from core.influence.models import LanguageModel
 from core.influence.norms import Norms, Unfit
 from core.influence.preconditioned import Curvature, precondition
+from core.influence.transfer import Work, on_gpu, settled
 from core.progress import Progress, part, silent
 
 SCORES = {
@@ -29,7 +30,6 @@ SCORES = {
     "self-influence": "squared length of the record's own gradient; higher = training on it moves the model more, as rare, hard and "
     "wrong records do, whatever that does to the validation loss",
 }
-Work = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 
 def column(q: int) -> str:
@@ -67,13 +67,21 @@ def directions_of(
 
 
 def worker(score: str, ghost: Ghost, tokens: Tokens) -> Work:
-    """What scores a batch: {"q0": (B,), …, "nll": (B,)}. Errors: InputError for an unknown score."""
+    """What scores a batch: {"q0": (B,), …, "nll": (B,)}, on a GPU a function that waits for them (transfer.py).
+
+    Errors: InputError for an unknown score.
+    """
     if score not in SCORES:
         raise InputError(f"score {score!r} is not known; choose {', '.join(SCORES)}.")
 
-    def dot(rows: np.ndarray) -> dict[str, np.ndarray]:
-        found = ghost.score(tokens, rows)
-        return {column(q): v for q, v in enumerate(found.each.T)} | {"nll": found.nll}
+    def dot(rows: np.ndarray) -> dict[str, np.ndarray] | Callable[[], dict[str, np.ndarray]]:
+        wait = ghost.later(tokens, rows)
+
+        def values() -> dict[str, np.ndarray]:
+            found = wait()
+            return {column(q): v for q, v in enumerate(found.each.T)} | {"nll": found.nll}
+
+        return values if on_gpu(ghost.losses.model.device) else values()
 
     measure = None if score == "dot" else Measured(ghost, tokens)
 
@@ -190,6 +198,6 @@ def scores(
     able = np.flatnonzero(tokens.response_tokens > 0)
     for batch in plan_batches(tokens.lengths[able], batch_tokens):
         rows = able[batch]
-        values = work(rows)
+        values = settled(work(rows))
         each[rows] = np.stack([values[column(q)] for q in range(len(asked))], axis=1)
     return each
