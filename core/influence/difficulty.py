@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.errors import QuadrantError
-from core.influence import actors, models
+from core.influence import actors, adapters, models
 from core.influence.chunks import run_batches
 from core.influence.encode import plan_batches
 from core.influence.losses import ResponseLoss, make_batch
@@ -28,6 +28,7 @@ from core.workspace import Inputs, Output, digest_of
 DEFAULTS: dict[str, Any] = {
     "model": models.PROXY,
     "revision": "",
+    "adapter": "",  # a folder with a LoRA adapter of PEFT's format, merged into the model
     "target": "reasoning+response",
     "max_length": 1024,
     "batch_tokens": 0,
@@ -37,7 +38,7 @@ DEFAULTS: dict[str, Any] = {
 
 
 def fingerprint(params: dict[str, Any]) -> str:
-    return models.fingerprint(params["model"])
+    return models.fingerprint(params["model"]) + adapters.fingerprint(params["adapter"])
 
 
 def run(inputs: Inputs) -> Output:

@@ -181,7 +181,7 @@ def zeros(module: "torch.nn.Module", space: Space) -> dict[str, Any]:
         p = parameters[name]
         d_in, d_out = p.shape if space.rank and transposed(module, name) else p.shape[::-1] if space.rank else (0, 0)
         wide = torch.float64 if p.dtype == torch.float64 else torch.float32
-        shapes = ((space.rank, d_in), (d_out, space.rank)) if space.rank else (p.shape,)
+        shapes = [t.shape for t in factors(space, name, d_in, d_out)] if space.rank else (p.shape,)
         parts = tuple(torch.zeros(s, dtype=wide, device=p.device) for s in shapes)
         found[name] = parts if space.rank else parts[0]
     return found

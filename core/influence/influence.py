@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.errors import InputError, QuadrantError
-from core.influence import actors, checkpoints, holdout, models, queries, scoring, spaces
+from core.influence import actors, adapters, checkpoints, holdout, models, queries, scoring, spaces
 from core.influence.batches import Halving
 from core.influence.chunks import run_batches
 from core.influence.direction import Direction, read, save
@@ -33,7 +33,8 @@ from core.workspace import Inputs, Output, Result, digest_of
 DEFAULTS: dict[str, Any] = {
     "model": models.MATCH,  # the matching proxy; or "proxy" (a language model trained here), a folder, a hub id
     "revision": "",
-    "space": "lora",  # or "all", "last-2"
+    "adapter": "",  # a folder with a LoRA adapter of PEFT's format, merged into the model
+    "space": "lora",  # or "adapter" (its own parameters), "all", "last-2"
     "rank": 8,
     "score": "dot",  # or "cosine", "mean-cosine", "self-influence": see scoring.py
     "loss": "mean",  # a record's loss: mean or sum over its response tokens; sum favours long responses
@@ -70,7 +71,8 @@ KEEP_DIRECTION = 2**30  # bytes; larger directions are computed again instead of
 def fingerprint(params: dict[str, Any]) -> str:
     asked = params.get("checkpoints")
     folders = asked if isinstance(asked, list) else []
-    return models.fingerprint(params["model"]) + "".join(f"|{models.fingerprint(str(f))}" for f in folders)
+    own = adapters.fingerprint(params.get("adapter") or "")
+    return models.fingerprint(params["model"]) + own + "".join(f"|{models.fingerprint(str(f))}" for f in folders)
 
 
 def run(inputs: Inputs) -> Output:
@@ -321,7 +323,9 @@ def _directions(
     if source is not None:
         found = read(source, space, losses.model.device)
     else:
-        found = scoring.directions_of(losses, check, asked, space, setup.batch_tokens, how, progress, inputs.params["score"])
+        found = scoring.directions_of(
+            losses, check, asked, space, setup.batch_tokens, how, progress, inputs.params["score"]
+        )
     if size <= KEEP_DIRECTION:
         if source != stored:
             save(found, stored)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from core.errors import InputError, MissingInput
-from core.influence import models
+from core.influence import adapters, models
 from core.influence.batches import kept_budget
 from core.influence.encode import Encoder, Tokens, conversations
 from core.workspace import Dataset, Inputs
@@ -64,6 +64,10 @@ def prepare(inputs: Inputs) -> Setup:
     model = models.load(
         name, folder=folder, device=params["device"], dtype=params["dtype"], revision=params["revision"]
     )
+    if params.get("adapter"):
+        if params.get("checkpoints") or params.get("warmup"):
+            raise InputError("An adapter goes with one state of its model. Set checkpoints and warmup to none, or adapter to nothing.")
+        model = adapters.merged(model, params["adapter"])
     longest = min(params["max_length"], model.max_positions)
     if params["batch_tokens"]:
         budget, batching = params["batch_tokens"], f"{params['batch_tokens']:,} tokens a batch, as set"

@@ -2,6 +2,7 @@
 
 all      every parameter, tied ones once.
 last-k   every parameter of the last k blocks.
+adapter  the factors of the LoRA adapter that was merged into the model (see adapters.py), where they stand now.
 lora     rank-r adapters on the attention projections (query, key, value; also where they are fused).
 
 The adapters of `lora` are never added to the forward pass. The adapted weight is W + s (B A - B0 A0) with (A, B) at (A0, B0), both
@@ -12,6 +13,7 @@ gradient, so that half of the space would say nothing.) With G the gradient of W
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,9 +38,12 @@ class Space:
     rank: int  # 0 but for lora
     seed: int
     dimensions: int
+    own: "Mapping[str, tuple[torch.Tensor, torch.Tensor]] | None" = None  # s A and s B of a merged adapter, by weight
 
     @property
     def sentence(self) -> str:
+        if self.own is not None:
+            return f"the adapter's own parameters: A and B on {len(self.names)} weights, {self.dimensions:,} dimensions"
         if self.rank:
             return (
                 f"LoRA space: rank {self.rank} on {len(self.names)} attention projections (query, key, value), "
@@ -53,6 +58,12 @@ def resolve(module: "torch.nn.Module", name: str, rank: int = 8, seed: int = 0) 
     parameters = dict(module.named_parameters())  # tied weights once, under their first name
     if name == "all":
         return Space(name, tuple(parameters), 0, seed, sum(p.numel() for p in parameters.values()))
+    if name == "adapter":
+        own = getattr(module, "adapter_factors", None)
+        if not own:
+            raise InputError("space=adapter takes gradients of an adapter, and none was named. Set influence.adapter to its folder.")
+        size = sum(a.numel() + b.numel() for a, b in own.values())
+        return Space(name, tuple(own), max(a.shape[0] for a, _ in own.values()), seed, size, own)
     if name == "lora":
         names = [
             f"{m}.weight" for m, _ in module.named_modules() if ATTENTION.search(m) and f"{m}.weight" in parameters
@@ -65,7 +76,7 @@ def resolve(module: "torch.nn.Module", name: str, rank: int = 8, seed: int = 0) 
         return Space(name, tuple(names), rank, seed, sum(rank * sum(parameters[n].shape) for n in names))
     matched = re.fullmatch(r"last-([1-9]\d*)", name)
     if not matched:
-        raise InputError(f"Parameter space {name!r} is not known; choose lora, all, or last-K such as last-2.")
+        raise InputError(f"Parameter space {name!r} is not known; choose lora, adapter, all, or last-K such as last-2.")
     blocks = blocks_of(module)
     prefixes = tuple(f"{b}." for b in blocks[-int(matched[1]) :])
     names = [n for n in parameters if n.startswith(prefixes)]
@@ -89,6 +100,8 @@ def factors(space: Space, name: str, d_in: int, d_out: int) -> tuple["torch.Tens
     """(A0 (r, d_in), B0 (d_out, r)) float32 on the CPU, the same for every run: uniform as PEFT draws A, in +-1/sqrt(size)."""
     import torch
 
+    if space.own is not None:  # s A and s B: dA = s B' G and dB = s G A'
+        return space.own[name]
     seed = int.from_bytes(hashlib.blake2b(f"{space.seed}:{name}".encode(), digest_size=7).digest(), "little")
     generator = torch.Generator().manual_seed(seed)
     a = (torch.rand(space.rank, d_in, generator=generator) * 2 - 1) / d_in**0.5
