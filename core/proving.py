@@ -101,6 +101,9 @@ def question(workspace: Workspace, settings: Settings) -> Question:
     frame = whole if len(usable) == len(rows) else restricted(whole, usable)
     rows = rows[usable]
     notes = [f"Measured on {said}."]
+    embed = current(workspace, "embed")
+    if settings.learner == "head" and embed is not None and embed.info.get("kind") == "given":
+        notes.append("The vectors were given; if they hold the response as well, the head sees what it should predict.")
     leaked = int(forbidden.sum())
     if leaked:
         notes.append(f"{leaked:,} training records are part of the validation set or share its text: in no subset.")
@@ -219,7 +222,7 @@ def _learner(
             raise MissingInput(
                 "The quick head learns from embeddings, which are not there yet. Run `embed` and `embed:validation`."
             )
-        if embed.info.get("text") != "prompt":
+        if embed.info.get("text") in ("response", "both") and embed.info.get("kind") != "given":
             raise InputError(
                 f"The embeddings are of the {embed.info.get('text')}, so a head on them would see the response it predicts. Embed "
                 "the prompt, "

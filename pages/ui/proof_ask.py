@@ -78,7 +78,7 @@ def _prepare(
             "A job is under way; wait for it or cancel it, so that the measured speed is that of a quiet machine."
         )
         return
-    if learner == "own" and not (Path(own).expanduser().is_dir() or HUB_ID.fullmatch(own)) or own == PROXY:
+    if learner == "own" and (own == PROXY or not own or not (Path(own).expanduser().is_dir() or HUB_ID.fullmatch(own))):
         st.error("Name the folder of a local model, or a hub id such as owner/name, or choose another learner.")
         return
     try:

@@ -29,6 +29,7 @@ def panel(workspace: Workspace, stood: Standing) -> None:
         st.markdown(literal(line, 700))
     if how:
         st.caption(literal(how, 900))
+    st.caption(literal(" ".join((stood.sentence, stood.steps, *stood.notes)), 1500))
     _curves(stood)
     if stood.marginals:
         _marginals(stood)

@@ -37,7 +37,8 @@ def table(workspace: Workspace, seen: View, found: Selection, others: dict[str, 
     st.markdown("**The same budget by every strategy**")
     config = st.column_config
     st.dataframe(
-        {k: v for k, v in rows.items() if any(x is not None for x in v)}, hide_index=True, width="stretch", key="quadrant.rivals",
+        {k: v for k, v in rows.items() if any(x is not None for x in v)}, hide_index=True, width="stretch",
+        height="content", key="quadrant.rivals",
         column_config={
             "strategy": config.TextColumn("Strategy", width=250),
             "overlap": config.ProgressColumn(
@@ -89,7 +90,7 @@ def pairs(seen: View, others: dict[str, Selection]) -> None:
         shown |= {n: [100 * float(v) for v in found[:, i]] for i, n in enumerate(picks)}
         cell = st.column_config.NumberColumn
         st.dataframe(
-            shown, hide_index=True, width="stretch", key="quadrant.pairs",
+            shown, hide_index=True, width="stretch", height="content", key="quadrant.pairs",
             column_config={"strategy": "Jaccard, %"} | {n: cell(n, format="%.0f") for n in picks},
         )  # fmt: skip
 

@@ -1,7 +1,12 @@
 """The Quadrant page: cards, cuts, a budget, and what a held-out record must never be part of."""
 
+import numpy as np
+import pytest
+
 from core.choosing import pick, selection_frame
 from core.decisions import open_reviews
+from core.errors import MissingInput
+from core.influence.selection import STRATEGIES
 from core.review.subsets import subset_ids, subsets
 from core.steps import current
 from core.workspace import open_workspace
@@ -69,11 +74,64 @@ def test_every_strategy_draws_its_preview(home, start):
     at = start("quadrant")
     for name in at.selectbox(key="quadrant.strategy").options:
         assert name
-    for strategy in ("influence", "difficulty", "easy", "random", "length-matched random", "longest", "similarity"):
+    for strategy in STRATEGIES:
+        if strategy == "holes":
+            continue  # all of this production is covered
         at.selectbox(key="quadrant.strategy").set_value(strategy).run()
         assert not at.exception, at.exception[0].value
         at.button(key="quadrant.take").click().run()
         assert not set(at.session_state["selection"].ids) & held_out(space(home))
+
+
+def test_the_settings_of_a_strategy_reach_its_pick(home, start):
+    at = start("quadrant")
+    at.text_input(key="quadrant.budget").input("12").run()
+    at.selectbox(key="quadrant.strategy").set_value("diq caps").run()
+    at.text_input(key="quadrant.cap").input("2").run()
+    assert "at most 2 records of one cluster" in said(at)
+    at.text_input(key="quadrant.cap").input("none").run()
+    assert not at.exception and "Cap" in said(at)
+    at.selectbox(key="quadrant.strategy").set_value("diq quotas").run()
+    at.selectbox(key="quadrant.quotas").set_value("equal").run()
+    at.button(key="quadrant.take").click().run()
+    data = space(home).need()
+    topics = dict(zip(data.ids(), data.column("category").to_pylist(), strict=True))
+    counts = [[topics[i] for i in at.session_state["selection"].ids].count(t) for t in ("cough", "rash", "dose")]
+    assert counts == [4, 4, 4]
+    at.selectbox(key="quadrant.strategy").set_value("length-matched random").run()
+    at.selectbox(key="quadrant.like").set_value("influence").run()
+    assert "lengths of what influence picks" in said(at)
+
+
+def test_every_strategy_is_compared_and_coverage_stands_beside_chance(home, start):
+    at = start("quadrant")
+    at.text_input(key="quadrant.budget").input("12").run()
+    rivals = next(d for d in at.dataframe if "strategy" in d.value and "kl" in d.value).value
+    assert len(rivals) == len(STRATEGIES) - 1 and rivals["overlap"].max() == 100  # without holes: all is covered
+    frame = selection_frame(space(home), space(home).need())
+    found = pick(space(home), "random", 12, frame=frame)
+    assert rivals.set_index("strategy").loc["Random", "words"] == np.median(frame.length[found.rows])
+    assert "random picks of this size" in said(at) and "overlap by" in said(at)
+
+
+def test_a_heavy_strategy_is_offered_as_a_job_and_its_order_serves_smaller_budgets(home, start, monkeypatch):
+    from core.influence import selection
+
+    workspace = space(home)
+    whole = pick(workspace, "k-centre", 20)
+    monkeypatch.setattr(selection, "HEAVY", 100)
+    at = start("quadrant")
+    assert at.button(key="quadrant.order.k-centre")
+    at.selectbox(key="quadrant.strategy").set_value("k-centre").run()
+    assert not at.exception and any("takes a job of its own" in e.value for e in at.info)
+    assert pick(workspace, "k-centre", 20).record_ids == whole.record_ids, "computed and kept"
+    smaller = pick(workspace, "k-centre", 7, compute=False)
+    assert smaller.record_ids == whole.record_ids[:7] and "kept order of 20" in smaller.notes[0]
+    with pytest.raises(MissingInput):
+        pick(workspace, "k-centre", 21, compute=False)
+    at.text_input(key="quadrant.budget").input("20").run()
+    at.button(key="quadrant.take").click().run()
+    assert at.session_state["selection"].ids == whole.record_ids
 
 
 def test_other_axes_and_colours(home, start):
