@@ -60,6 +60,7 @@ def findings(
         readers=readers_of(standings, calibrations(workspace, {one.reviewer for one in verdicts})),
         groups=rates_by_group(grouped, records, standings, equal or sample.method == "census"),
         agreement=_agreement(records, standings) if agree else None,
+        adjudicated=[one for one in verdicts if len(one.supersedes) > 1],
         stale=sum(is_stale(one.record_digest, one.record_id, now.get(one.record_id)) for one in verdicts),
         questions=answers(store, verdicts),
         marks=marks(store, verdicts),

@@ -2,10 +2,13 @@
 
 from collections import Counter
 
-from core.decisions import audit_summary, latest_sample, open_reviews
+from core.decisions import audit_summary, chances_equal, latest_sample, open_reviews
 from core.frame import has_values
 from core.quality.scorecard import Metric, ScorecardInputs, scorecard
+from core.review.findings import weighted
 from core.review.ledger import removed_ids
+from core.review.samples import sample_records
+from core.review.verdicts import current_verdicts
 from core.standing import standing
 from core.steps import current
 from core.workspace import Dataset, Workspace
@@ -32,6 +35,20 @@ def metrics(workspace: Workspace, data: Dataset | None = None) -> list[Metric]:
         audit = {"n": read.judged, "k": read.failed, "size": sample.size}
         if read.interval:
             audit |= {"low": read.interval.low, "high": read.interval.high}
+        if read.walk is not None:
+            audit |= {"plan": "sequential plan, the share is biased", "decided": read.walk.decision != "continue"}
+        records = sample_records(store, sample.id)
+        if not chances_equal(sample, records):
+            _, found = weighted(sample, records, current_verdicts(store, sample.id), False)
+            known = found.interval if found else None
+            ends = {"low": known.low if known else None, "high": known.high if known else None}
+            rate = {"rate": found.rate} if found else {}
+            audit |= {
+                **ends,
+                **rate,
+                "plan": "weighted by chance of being drawn",
+                "decided": bool(found) and not read.unread,
+            }
     reasoning = None
     if has_values(data, "reasoning"):
         import pyarrow.compute as pc

@@ -192,9 +192,17 @@ def _audit(inputs: ScorecardInputs) -> Read:
     note = f"{k} of {n} have an issue ({k / n:.1%})"
     if audit.get("high") is not None:
         note += f"; the true rate may be {audit['low']:.1%} to {audit['high']:.1%}"
+    if audit.get("plan"):
+        note += f" ({audit['plan']})"
     done = n >= size or k / size > 0.06  # four of fifty fail the audit, whatever the rest says
+    if (
+        audit.get("decided") is not None
+    ):  # a sequential plan says itself when it is through; unequal chances have no such rule
+        done = bool(audit["decided"])
+    if done and n < size and audit.get("decided"):
+        return audit.get("rate", k / n), audit.get("low"), audit.get("high"), note, True
     return (
-        k / n,
+        audit.get("rate", k / n),
         audit.get("low"),
         audit.get("high"),
         note if n >= size else f"{note}; {size - n} of {size} still to review",

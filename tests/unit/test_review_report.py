@@ -225,3 +225,21 @@ def test_the_pieces_work_on_their_own(tmp_path):
         *weighted(sample, records, standings, True), readers_of(standings, {}),
     )  # fmt: skip
     assert "None of the 50 records" in report(found) and "<svg" in report(found, "html")
+
+
+def test_the_scorecard_takes_the_decision_of_the_plan_and_the_estimate_that_fits_the_draw(made):
+    from core.summary import metrics
+
+    def card():
+        return next(metric for metric in metrics(made) if metric.id == "audit")
+
+    sample, _ = draw_audit(made, 90, 17, plan=sequential_plan(90))
+    read(made, sample, "Ada", set(), 20)
+    assert card().verdict == "unknown" and "still to review" in card().note
+    read(made, sample, "Ada", set(), 30)
+    assert card().verdict == "pass" and "sequential plan, the share is biased" in card().note
+    ids = made.need().ids()
+    draw = Draw(ids[:40], [0.9 if n < 20 else 0.1 for n in range(40)], "risk", 3, 200, recipe={})
+    sample = add_sample(open_reviews(made), draw, name="R", role="training", dataset_digest=made.need().digest, by="x")
+    read(made, sample, "Ada", {0, 1, 2, 3}, 40)
+    assert card().value == pytest.approx((4 / 0.9) / (20 / 0.9 + 20 / 0.1)) and "weighted" in card().note
