@@ -116,14 +116,9 @@ def save_verdicts(store: Store, verdicts: Sequence[Verdict]) -> list[str]:
 
 def all_verdicts(store: Store, sample_id: str, reviewer: str | None = None) -> list[Verdict]:
     """Every verdict ever given in a sample, superseded and withdrawn ones too, oldest first."""
-    from sqlalchemy import select
+    from core.review.history import verdicts_of
 
-    c = tables().verdicts.c
-    query = select(tables().verdicts).where(c.sample_id == sample_id).order_by(c.received_at, c.created_at, c.client_id)
-    if reviewer is not None:
-        query = query.where(c.reviewer == reviewer)
-    with reading(store) as connection:
-        return [_from_row(row) for row in connection.execute(query).mappings()]
+    return verdicts_of(store, sample_id, reviewer)
 
 
 def reviewers(store: Store) -> list[str]:
@@ -149,7 +144,9 @@ def settle(store: Store, entry: Standing, keep: Verdict) -> Verdict:
 
 def current_verdicts(store: Store, sample_id: str, reviewer: str | None = None) -> list[Standing]:
     """What stands for each record and reviewer of a sample, in order of saving; withdrawn judgements are left out."""
-    return standing(all_verdicts(store, sample_id, reviewer))
+    from core.review.history import standings_of
+
+    return standings_of(store, sample_id, reviewer)
 
 
 def standing(verdicts: Iterable[Verdict]) -> list[Standing]:
@@ -182,7 +179,8 @@ def outcomes(standings: Iterable[Standing]) -> dict[str, str]:
     return result
 
 
-def _from_row(row: Mapping) -> Verdict:
+def from_row(row: Mapping) -> Verdict:
+    """A verdict from its row in the database."""
     return Verdict(**{**row, "supersedes": tuple(row["supersedes"]), "error_types": tuple(row["error_types"])})
 
 

@@ -191,7 +191,7 @@ def test_a_correction_that_says_what_the_response_says_is_none(audit, tmp_path):
 
 def test_markdown_is_rendered_of_our_own_elements_and_fetches_nothing(audit):
     page = audit()
-    page.get_by_role("button", name="Record 7: unread").click()
+    page.get_by_role("button", name="Record 10: unread").click()
     body = page.locator(".reviewer .answer .md")
     text = body.inner_text()
     for part in (

@@ -305,3 +305,41 @@ def test_a_newer_database_is_refused(tmp_path):
         connection.execute("UPDATE quadrant_meta SET value='99' WHERE key='schema'")
     with pytest.raises(WorkspaceError, match="written by a newer version"):
         open_store(tmp_path)
+
+
+def test_what_stands_is_read_once_and_then_only_what_is_new(store, drawn, monkeypatch):
+    """Another process's verdicts, late clocks, and a database put back are all seen; the answer is that of a full reading."""
+    from core.review import history
+    from core.review.verdicts import standing
+
+    def agree(other):
+        for reviewer in (None, "Ada", "Bo"):
+            assert current_verdicts(store, drawn.id, reviewer) == standing(all_verdicts(other, drawn.id, reviewer))
+        assert all_verdicts(store, drawn.id) == all_verdicts(other, drawn.id)
+
+    def plain(client_id, n, **changes):
+        return replace(Verdict(client_id, drawn.id, IDS[n], IDS[n][:16], "Ada", "pass"), **changes)
+
+    assert current_verdicts(store, drawn.id) == []
+    elsewhere = open_store(Path(store.name))  # another server on the same database
+    save_verdicts(elsewhere, [plain("a", 0), plain("b", 1), plain("c", 1, reviewer="Bo", outcome="fail")])
+    agree(open_store(Path(store.name)))
+    reads = []
+    whole = history.History._read
+    monkeypatch.setattr(history.History, "_read", lambda self, c, since: (reads.append(since), whole(self, c, since)))
+    save_verdicts(elsewhere, [plain("a2", 0, outcome="fail", supersedes=("a",))])
+    assert current_verdicts(store, drawn.id)[0].verdict.outcome == "fail"
+    current_verdicts(store, drawn.id)
+    assert len(reads) == 1 and reads[0] > "2", "one short read of what is new, then none"
+    with sqlite3.connect(store.name) as connection:  # a server whose clock is an hour late
+        connection.execute("UPDATE verdicts SET received_at='2020-01-01T00:00:00.000Z' WHERE client_id='c'")
+        connection.execute(
+            "INSERT INTO verdicts (client_id, sample_id, record_id, record_digest, reviewer, outcome, answers, note, created_at,"
+            " received_at, supersedes) SELECT 'late', sample_id, record_id, record_digest, reviewer, 'unsure', answers, note,"
+            " created_at, '2020-01-01T00:00:00.000Z', '[\"b\"]' FROM verdicts WHERE client_id='b'"
+        )
+    assert reads == reads[:1] and len(current_verdicts(store, drawn.id)) == 3 and reads[-1] == ""
+    agree(open_store(Path(store.name)))
+    with sqlite3.connect(store.name) as connection:
+        connection.execute("DELETE FROM verdicts WHERE client_id != 'a'")
+    assert [one.verdict.client_id for one in current_verdicts(store, drawn.id)] == ["a"]

@@ -190,7 +190,7 @@ def reviewer(
     held = None if last.get("has") == token and whole is None else _records(window, rows, whole, about)
     data = {
         "sample": {"id": sample.id, "name": sample.name, "count": len(records), "reviewer": who, "start": start},
-        "rubric": None if held is None else _rubric(rubric),
+        "rubric": _rubric(rubric),  # always: a component that was mounted anew begins with it
         # Records that the browser says it holds are not sent again with each acknowledgement.
         "window": {"start": first, "end": first + len(window), "token": token, "records": held},
         "outcomes": "".join(_letter(known.get(record.record_id)) for record in records),

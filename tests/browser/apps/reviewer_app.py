@@ -87,7 +87,7 @@ def record(i: int) -> dict:
         )
     if i == 3:
         row["response"] = LONG[:150_000]
-    if i == 6:
+    if i == 9:
         row |= {"response": MARKDOWN, "reasoning": None}
     if i == 7 and "huge" in ask:
         row["response"] = HUGE
