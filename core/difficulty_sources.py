@@ -6,7 +6,7 @@ import numpy as np
 
 from core.frame import HEURISTICS, axis_title, column, difficulty_sources
 from core.influence.rank_measures import interval, length_matched_spearman, spearman
-from core.rating import ratings_here
+from core.rating import learned, ratings_here
 from core.workspace import Dataset, Workspace
 
 LEAST = 10
@@ -17,7 +17,7 @@ def compare(workspace: Workspace, data: Dataset) -> list[dict[str, Any]]:
     """One row a source: name, title, heuristic, records (with a value), rated (of those), and rank correlations, None where under ten.
 
     length: with the words of the response. ratings, low, high: with people's ratings, 95 % bootstrap interval. matched: the same
-    inside tenths of the response length. The learned difficulty has seen these ratings: its row carries its cross-validated
+    inside tenths of the response length. A difficulty learned from these ratings has seen them: its row carries its cross-validated
     figures instead.
     """
     words = column(workspace, data, "response_words").values
@@ -35,10 +35,8 @@ def _row(workspace: Workspace, data: Dataset, name: str, words: np.ndarray, rate
         "rated": int(both.sum()), "length": _told(spearman(values[known], words[known])) if known.sum() >= LEAST else None,
         "ratings": None, "low": None, "high": None, "matched": None, "unseen": False,
     }  # fmt: skip
-    if name == TRAINED_ON_THEM:
-        from core.rating import learned
-
-        info = learned(workspace).info
+    info = learned(workspace).info if name == TRAINED_ON_THEM else {}
+    if info.get("source") == "people":
         (rho, low, high), matched = info["spearman"], info["length_matched"][0]
         return row | {
             "rated": info["judged"],

@@ -34,18 +34,22 @@ def fit_ridge(features: np.ndarray, ratings: np.ndarray, strengths: np.ndarray =
     """Ridge regression of ratings (n,) on features (n, d), the intercept unpenalised."""
     mean, middle = features.mean(0), float(ratings.mean())
     x, y = np.asarray(features - mean, float), ratings - middle
-    u, s, vt = np.linalg.svd(x, full_matrices=False)
-    uy, best = u.T @ y, None
+    # The eigenvectors of the smaller of x x' and x'x give every strength at once: fitted = basis @ (part / (size + strength)).
+    wide = len(y) <= x.shape[1]
+    size, vectors = np.linalg.eigh(x @ x.T if wide else x.T @ x)
+    size = np.maximum(size, 0)
+    basis = vectors * np.sqrt(size) if wide else x @ vectors
+    part = basis.T @ y
+    best = None
     for strength in strengths:
-        shrink = s**2 / (s**2 + strength)
         # The mean is taken as known: leaving it out too would make every left-out score lean away from its own rating.
-        hat = (u**2) @ shrink
-        residual = (y - u @ (shrink * uy)) / np.maximum(1 - hat, 1e-9)
+        hat = (basis**2) @ (1 / (size + strength))
+        residual = (y - basis @ (part / (size + strength))) / np.maximum(1 - hat, 1e-9)
         error = float(residual @ residual)
         if best is None or error < best[0]:
             best = (error, strength, residual)
     _, strength, residual = best
-    weights = vt.T @ (s / (s**2 + strength) * uy)
+    weights = x.T @ (vectors @ (vectors.T @ y / (size + strength))) if wide else vectors @ (part / (size + strength))
     return Ridge(weights, mean, middle, float(strength), ratings - residual)
 
 
@@ -149,16 +153,20 @@ def out_of_fold(
     Only `judged` rows are split into folds; every other row helps to train each time. So records that were picked because they
     are unusual teach the model, and those drawn by chance say how good it is.
     """
+    from threadpoolctl import threadpool_limits
+
     random, total = np.random.default_rng(seed), np.zeros((len(judged), len(levels)))
-    for _ in range(repeats):
-        fold = random.permutation(np.arange(len(judged)) % folds)
-        for k in range(folds):
-            keep = np.ones(len(ratings), bool)
-            keep[judged[fold == k]] = False
-            if not (fold == k).any():
-                continue
-            model = fit(features[keep], ratings[keep], levels)
-            total[fold == k] += model.predict(features[judged[fold == k]])[2]
+    # Matrices so small are quickest on one core; more threads wait for each other on a busy machine.
+    with threadpool_limits(limits=1, user_api="blas"):
+        for _ in range(repeats):
+            fold = random.permutation(np.arange(len(judged)) % folds)
+            for k in range(folds):
+                keep = np.ones(len(ratings), bool)
+                keep[judged[fold == k]] = False
+                if not (fold == k).any():
+                    continue
+                model = fit(features[keep], ratings[keep], levels)
+                total[fold == k] += model.predict(features[judged[fold == k]])[2]
     return total / repeats
 
 

@@ -128,7 +128,7 @@ def _inside(found: Result) -> None:
             },
         )  # fmt: skip
         st.caption(
-            f"The 12 largest of {len(listed)} text features. They move the score by {blocks[1]['spread']:.2f} levels in all, the "
+            f"The {min(12, len(listed))} largest of {len(listed)} text features that vary here. They move the score by {blocks[1]['spread']:.2f} levels in all, the "
             f"embedding ({literal(info['embedding'], 60)}) by {blocks[0]['spread']:.2f} (standard deviations). Related features "
             "share their weight, so a single one explains nothing."
         )

@@ -53,22 +53,22 @@ def _sources(workspace: Workspace, data: Dataset, given: dict[str, tuple[int, st
             "records": [r["records"] for r in rows],
             "with length": [r["length"] for r in rows],
             "with ratings": [_interval(r) for r in rows],
-            "length held equal": [r["matched"] for r in rows],
+            "length held equal": ["–" if r["matched"] is None else f"{r['matched']:.2f}" for r in rows],
             "rated": [r["rated"] for r in rows],
         },
         hide_index=True, width="stretch",
         column_config={
-            "on the axis": st.column_config.TextColumn("Axis", width="small"),
-            "source": st.column_config.TextColumn("Source", width="large"),
+            "on the axis": st.column_config.TextColumn("Axis", width=50),
+            "source": st.column_config.TextColumn("Source", width="medium"),
             "records": st.column_config.NumberColumn("Records", format="localized", help="That have a value."),
             "with length": st.column_config.NumberColumn(
                 "ρ with length", format="%.2f", help="Rank correlation with the words of the response: what length alone may explain.",
             ),
             "with ratings": st.column_config.TextColumn(
-                "ρ with people's ratings", help="Rank correlation, 95 % bootstrap interval; at least ten rated records are needed.",
+                "ρ with ratings", help="Rank correlation, 95 % bootstrap interval; at least ten rated records are needed.",
             ),
-            "length held equal": st.column_config.NumberColumn(
-                "… length held equal", format="%.2f", help="The same among responses of like length: ranks inside tenths of it.",
+            "length held equal": st.column_config.TextColumn(
+                "… length equal", help="The same among responses of like length: ranks inside tenths of it.",
             ),
             "rated": st.column_config.NumberColumn("Rated", format="localized", help="Rated records that it is compared on."),
         },
