@@ -1,6 +1,6 @@
 """How fast the reviewer is: key to the next record on screen, and key to verdict on disk; prints the spreads.
 
-    python benchmarks/bench_reviewer.py [--json]
+    python benchmarks/bench_reviewer.py [--json] [--only TEXT]
 
 A real Chromium without a graphics card, against a real server and SQLite. Key to paint is the browser's own Event Timing (from the
 time stamp of the keydown to the next paint, in steps of 8 ms; under 16 ms counts as 16). Key to disk runs from the same stamp to the
@@ -58,21 +58,38 @@ def busy(session) -> float:
     return found["TaskDuration"]
 
 
-def measure(browser, url: str, count: int, text: int, keys: int, pause: float) -> dict[str, object]:
-    """What was measured for `keys` verdicts, one each `pause` seconds, on a fresh sample of `count` records."""
+def heap(session) -> float:
+    """Bytes of JavaScript objects that the page holds, Streamlit's own included, after a collection."""
+    session.send("HeapProfiler.collectGarbage")
+    return {m["name"]: m["value"] for m in session.send("Performance.getMetrics")["metrics"]}["JSHeapUsedSize"]
+
+
+def measure(
+    browser, url: str, count: int, text: int, verdicts: int, pause: float, rubric: str = "audit", read: int = 0
+) -> dict[str, object]:
+    """What was measured for `verdicts`, a key each `pause` seconds, on a sample of `count` records of which `read` are read already.
+
+    With the five criteria a verdict is six keys: five answers, and Enter for what the rule makes of them.
+    """
     with tempfile.TemporaryDirectory() as folder:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.goto(f"{url}/?dir={folder}&count={count}&text={text}")
+        page.goto(f"{url}/?dir={folder}&count={count}&text={text}&rubric={rubric}&read={read}")
         page.wait_for_selector(".reviewer .outcome:not([disabled])", timeout=60_000)
         time.sleep(1.0)
         page.evaluate(PROBE)
         session = page.context.new_cdp_session(page)
         session.send("Performance.enable", {"timeDomain": "threadTicks"})
         before = busy(session)
-        for i in range(keys):
-            page.keyboard.press("2" if i % 10 == 9 else "1")
-            if pause:
-                time.sleep(pause)
+        keys = 0
+        for i in range(verdicts):
+            last = "3" if i % 10 == 9 else "1"
+            for key in (
+                ["1", "1", "2", "1", last, "Enter"] if rubric == "clinical-sft" else ["2" if i % 10 == 9 else "1"]
+            ):
+                page.keyboard.press(key)
+                keys += 1
+                if pause:
+                    time.sleep(pause)
         page.wait_for_function("() => !window.waiting.length", timeout=60_000)
         time.sleep(0.5)
         painted = page.evaluate("painted")
@@ -80,6 +97,7 @@ def measure(browser, url: str, count: int, text: int, keys: int, pause: float) -
             "key_to_paint_ms": spread(painted + [16.0] * (keys - len(painted))),
             "key_to_disk_ms": spread(page.evaluate("kept")),
             "main_thread_ms_per_key": round((busy(session) - before) * 1000 / keys, 1),
+            "heap_mb": round(heap(session) / 2**20, 1),
             "load_average": round(os.getloadavg()[0], 1),
         }
         page.close()
@@ -89,16 +107,22 @@ def measure(browser, url: str, count: int, text: int, keys: int, pause: float) -
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--only", default="", help="only cases whose name contains this")
     arguments = parser.parse_args()
     from conftest import CHROMIUM, CHROMIUM_FLAGS, start_server
     from playwright.sync_api import sync_playwright
 
+    five = "clinical-sft"
     cases = {
         "50 records of 2 kB, a steady reader": (50, 2_000, 50, 0.25),
         "50 records of 2 kB, a burst": (50, 2_000, 50, 0.0),
         "50 records of 20 kB, a steady reader": (50, 20_000, 50, 0.25),
         "10,000 records of 2 kB, a steady reader": (10_000, 2_000, 80, 0.25),
         "10,000 records of 2 kB, a burst": (10_000, 2_000, 80, 0.0),
+        "10,000 records of 2 kB, 9,000 of them read, a steady reader": (10_000, 2_000, 40, 0.25, "audit", 9_000),
+        "five criteria, 50 records of 2 kB, a burst": (50, 2_000, 30, 0.0, five),
+        "five criteria, 10,000 records of 2 kB, a steady reader": (10_000, 2_000, 30, 0.1, five),
+        "five criteria, 10,000 records of 2 kB, 9,000 of them read, a burst": (10_000, 2_000, 30, 0.0, five, 9_000),
     }
     results = {}
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
@@ -106,6 +130,8 @@ def main() -> None:
         try:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=CHROMIUM_FLAGS)
             for name, case in cases.items():
+                if arguments.only not in name:
+                    continue
                 results[name] = measure(browser, url, *case)
                 if not arguments.json:
                     print(name, results[name], flush=True)

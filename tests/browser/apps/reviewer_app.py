@@ -1,8 +1,8 @@
 """The reviewer alone, over records made here, for the browser tests and the benchmark.
 
 Query: dir = folder of the database (or REVIEW_DIR), count = records (50), text = characters of each response (400), speed =
-seconds that each save takes on top (0), who = the reviewer, rubric = the id of a ready one or `edited` (audit). A file `broken` in the
-folder makes every save fail.
+seconds that each save takes on top (0), who = the reviewer, rubric = the id of a ready one or `edited` (audit), read = so many records
+that have a verdict already. A file `broken` in the folder makes every save fail.
 """
 
 import os
@@ -15,7 +15,7 @@ import streamlit as st
 from core.review.rubric_store import store_rubric
 from core.review.rubrics import checked, ready
 from core.review.sampling import draw_random
-from core.review.store import add_sample, current_verdicts, open_store, sample_records, samples
+from core.review.store import Verdict, add_sample, current_verdicts, open_store, sample_records, samples, save_verdicts
 from pages.ui.reviewer import Saved, reviewer, save_outbox, shown
 
 ask = st.query_params
@@ -104,7 +104,10 @@ def opened(folder: str, count: int):
     if not samples(store):
         draw = draw_random([f"{i:016x}-1" for i in range(count)], count, 7)
         in_order = replace(draw, record_ids=sorted(draw.record_ids))
-        add_sample(store, in_order, name="Audit", role="training", dataset_digest="d", by="Ada")
+        made = add_sample(store, in_order, name="Audit", role="training", dataset_digest="d", by="Ada")
+        first = sample_records(store, made.id)[: int(ask.get("read", "0"))]
+        given = [Verdict(f"read-{r.position}", made.id, r.record_id, r.record_digest, "Ada", "pass") for r in first]
+        save_verdicts(store, given)
     return store
 
 
