@@ -20,6 +20,7 @@ from pages.ui import (
     audit_report,
     audit_result,
     audit_rubric,
+    heat,
     state,
 )  # fmt: skip
 from pages.ui.records import positions
@@ -94,7 +95,7 @@ def reading(store: Store, data: Dataset, sample: Sample, who: str) -> None:
     workspace = state.workspace()
     reviewer(
         sample, records, rows_of(data), who=who, standings=own, on_outbox=save_outbox(store, sample, who),
-        rubric=rubric, about=audit_place.about(workspace, data), near=audit_place.near(workspace, data),
+        rubric=rubric, about=audit_place.about(workspace, data), near=audit_place.near(workspace, data), tints=heat.tints(workspace),
         go_to=st.session_state.pop("audit.goto", None), key=f"audit.reviewer.{sample.id}.{audit_people.slug(who)}",
     )  # fmt: skip
     if trouble:

@@ -60,14 +60,14 @@ def version(workspace: Workspace) -> str:
     return "".join(r.key[:8] for r in stored(workspace))
 
 
-def of_window(workspace: Workspace):
-    """`heats` for the reviewer: (record ids, rows as shown) -> {record_id: what the browser takes}."""
+def tints(workspace: Workspace):
+    """The `tints` of the reviewer: (what changes when others are stored, (record ids, rows as shown) -> what the browser takes)."""
 
     def found(ids: Sequence[str], rows: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         note, known = proxy_note(workspace), heats(workspace, list(ids))
         return {i: wire(h, answer_of(rows[i]), note) for i, h in known.items() if i in rows and answer_of(rows[i])}
 
-    return found
+    return version(workspace), found
 
 
 def answer_of(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,4 +130,4 @@ def _component():
     return st.components.v2.component("quadrant_heat", css=css, js=script)
 
 
-__all__ = ["draw", "of_window", "switch", "units", "version", "wire"]
+__all__ = ["draw", "switch", "tints", "units", "wire"]

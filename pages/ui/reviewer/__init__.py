@@ -40,6 +40,8 @@ _LETTER = {"pass": "p", "fail": "f", "unsure": "u"}
 Rows = Callable[[Sequence[str]], Mapping[str, Mapping[str, Any]]]
 About = Callable[[Sequence[str]], Mapping[str, Mapping[str, Any]]]
 """Record ids -> {record_id: {"facts": [(name, text)], "near": what stands on the fold of its neighbours}}."""
+Tints = tuple[str, Callable[[Sequence[str], Mapping[str, Mapping[str, Any]]], Mapping[str, Any]]]
+"""(what changes with them, (record ids, rows) -> {record_id: the words that help or harm}); see pages.ui.heat.tints."""
 Near = Callable[[str], list[dict[str, Any]]]
 """A record id -> its neighbours: [{"title", "facts", "parts": [{"name", "note", "sides"}]}]."""
 
@@ -149,6 +151,7 @@ def reviewer(
     rubric: Rubric | None = None,
     about: About | None = None,
     near: Near | None = None,
+    tints: Tints | None = None,
     go_to: tuple[str, str] | None = None,
 ) -> Saved:
     """Mounts the reviewer for one sample and one reviewer; gives back what became of the last batch.
@@ -158,6 +161,7 @@ def reviewer(
     verdicts (never of others: a second reader reads blind). on_outbox: saves a batch before this run goes on; see `save_outbox`.
     rubric: what is asked (`core.review.rubric_store.rubric_of`); None: the default. about: more facts of the records of a window,
     as their place on the map; near: the neighbours of the one record whose reader asks for them.
+    tints: the words that help or harm, of the records of a window.
     go_to: (record id, a text of its own for each time it is asked): the record to show now; None leaves the reader where they are.
     """
     inbox = f"{key}.answer"
@@ -185,9 +189,9 @@ def reviewer(
     whole = want.get("whole") if st.session_state.get(f"{key}.whole") != want.get("nonce") else None
     st.session_state[f"{key}.whole"] = want.get("nonce")
     rubric = rubric or ready()[DEFAULT]
-    token = f"{sample.id}:{rubric.digest[:16]}:{first}:{len(window)}"
+    token = f"{sample.id}:{rubric.digest[:16]}:{first}:{len(window)}:{tints[0] if tints else ''}"
     last = max(want, _mapping(state, "outbox"), key=lambda told: told.get("at") or 0)
-    held = None if last.get("has") == token and whole is None else _records(window, rows, whole, about)
+    held = None if last.get("has") == token and whole is None else _records(window, rows, whole, about, tints)
     data = {
         "sample": {"id": sample.id, "name": sample.name, "count": len(records), "reviewer": who, "start": start},
         "rubric": _rubric(rubric),  # always: a component that was mounted anew begins with it
@@ -253,16 +257,18 @@ def _near(
 
 
 def _records(
-    window: Sequence[SampleRecord], rows: Rows, whole: Any, about: About | None = None
+    window: Sequence[SampleRecord], rows: Rows, whole: Any, about: About | None = None, tints: Tints | None = None
 ) -> list[dict[str, Any]]:
     ids = [record.record_id for record in window]
     found = rows(ids)
     more = about(ids) if about else {}
+    colours = tints[1](ids, found) if tints else {}
     found = {
         one: {
             **row,
             "facts": [*row["facts"], *more.get(one, {}).get("facts", ())],
             "near": more.get(one, {}).get("near"),
+            "heat": colours.get(one),
         }
         for one, row in found.items()
     }
@@ -323,14 +329,15 @@ def _nothing() -> None:
 
 @lru_cache(maxsize=1)
 def _component() -> Callable[..., Any]:
-    return st.components.v2.component("quadrant_reviewer", css=(HERE / "reviewer.css").read_text("utf-8"), js=script())
+    css = "".join((HERE / name).read_text("utf-8") for name in ("reviewer.css", "heat.css"))
+    return st.components.v2.component("quadrant_reviewer", css=css, js=script())
 
 
 def script() -> str:
     """The component's JavaScript as the one module that Streamlit takes: the files in order, their imports resolved."""
     parts = [
         (HERE / name).read_text("utf-8")
-        for name in ("text.js", "outbox.js", "markdown.js", "panel.js", "paper.js", "reviewer.js")
+        for name in ("text.js", "heat.js", "outbox.js", "markdown.js", "panel.js", "paper.js", "reviewer.js")
     ]
     joined = re.sub(r'^import \{[^}]*\} from "\./[a-z]+\.js";\n', "", "\n".join(parts), flags=re.MULTILINE)
     return re.sub(r"^export (?=function|class|const)", "", joined, flags=re.MULTILINE)

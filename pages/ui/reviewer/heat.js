@@ -62,3 +62,14 @@ export function legend(heat) {
   );
   return box;
 }
+
+// Whether the page under a node is dark, by the colour that the app's theme gives it.
+export function dark(node) {
+  const found = getComputedStyle(node).getPropertyValue("--st-background-color").trim();
+  const probe = document.createElement("span");
+  probe.style.color = found;
+  node.append(probe);
+  const [r, g, b] = (getComputedStyle(probe).color.match(/[\d.]+/g) ?? [255, 255, 255]).map(Number);
+  probe.remove();
+  return r * 0.3 + g * 0.6 + b * 0.1 < 110;
+}

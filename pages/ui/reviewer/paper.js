@@ -3,6 +3,7 @@
 
 import { block, el, literal } from "./text.js";
 import { looksLikeMarkdown, rendered } from "./markdown.js";
+import { dark, layer, legend } from "./heat.js";
 import { button, keycap } from "./panel.js";
 
 const ROLES = { system: "System", user: "User", assistant: "Assistant", tool: "Tool", developer: "Developer" };
@@ -34,7 +35,13 @@ export class Paper {
       this.marked = record.turns.some((turn) => looksLikeMarkdown(turn.text ?? "") || looksLikeMarkdown(turn.reasoning ?? ""));
       head.append(facts);
       if (this.marked) head.append(this.switch());
-      if (facts.childNodes.length || this.marked) parts.push(head);
+      if (record.heat) head.append(this.tintSwitch());
+      if (facts.childNodes.length || this.marked || record.heat) parts.push(head);
+      if (record.heat && this.tinted) {
+        this.node.classList.add("heat-theme");
+        this.node.dataset.theme = dark(this.node) ? "dark" : "light";
+        parts.push(legend(record.heat));
+      }
       for (const turn of record.turns) parts.push(this.turn(turn, record));
       if (record.near) parts.push(this.neighbours(record, position));
     }
@@ -65,6 +72,28 @@ export class Paper {
     this.node.scrollTop = top;
   }
 
+  // Off until the reader asks: colours on words are no help to who judges the record first.
+  get tinted() {
+    return Boolean(this.host.memo?.get("tints")?.shown);
+  }
+
+  tintSwitch() {
+    const node = button("view tints", "Words that help or harm", () => this.toggleTints());
+    node.setAttribute("aria-pressed", String(this.tinted));
+    node.setAttribute("aria-keyshortcuts", "h");
+    node.append(keycap("z"));
+    return node;
+  }
+
+  toggleTints() {
+    if (!this.record?.heat) return false;
+    this.host.memo.put("tints", { shown: !this.tinted });
+    const top = this.node.scrollTop;
+    this.draw(this.record);
+    this.node.scrollTop = top;
+    return true;
+  }
+
   // One text: rendered where it has Markdown and the reader has not asked for the source.
   text(text, options = {}) {
     return block(text, { ...options, render: !this.source && looksLikeMarkdown(text) ? rendered : null });
@@ -75,7 +104,12 @@ export class Paper {
     const head = el("h3", "role");
     head.append(ROLES[turn.role] ?? block(turn.role, { className: "value" }).firstChild);
     if (turn.label) literal(head.appendChild(el("span", "sub")), turn.label);
-    const options = (whole) => ({ whole: whole ?? null, onWhole: () => this.host.wantWhole(record) });
+    const tints = turn.answer && this.tinted ? record.heat : null;
+    const options = (whole, part) => ({
+      whole: whole ?? null,
+      onWhole: () => this.host.wantWhole(record),
+      heat: tints && part ? layer(tints.parts[part], tints.largest) : null,
+    });
     if (turn.folded) {
       const fold = el("details", "fold");
       const summary = fold.appendChild(el("summary"));
@@ -91,10 +125,10 @@ export class Paper {
       const summary = el("summary", "", "Reasoning ");
       const length = turn.reasoning_whole ?? turn.reasoning.length;
       summary.append(el("span", "sub", `${length.toLocaleString("en-US")} characters`), keycap("f"));
-      fold.append(summary, this.text(turn.reasoning, options(turn.reasoning_whole)));
+      fold.append(summary, this.text(turn.reasoning, options(turn.reasoning_whole, "reasoning")));
       box.append(fold);
     }
-    if (turn.text) box.append(this.text(turn.text, options(turn.whole)));
+    if (turn.text) box.append(this.text(turn.text, options(turn.whole, "text")));
     else if (!turn.calls?.length) box.append(el("p", "empty", "(empty)"));
     for (const call of turn.calls ?? []) box.append(el("div", "sub", "Tool call"), block(call));
     return box;

@@ -269,7 +269,7 @@ class Reviewer {
   }
 
   signature(record) {
-    return record ? `${record.record_id}|${record.digest}|${this.full.has(record.record_id)}` : `waiting ${this.position}`;
+    return record ? `${record.record_id}|${record.digest}|${this.full.has(record.record_id)}|${Boolean(record.heat)}` : `waiting ${this.position}`;
   }
 
   get current() {
@@ -633,6 +633,8 @@ class Reviewer {
         return this.paper.toggleReasoning(), true;
       case "m":
         return this.paper.marked && this.paper.showSource(!this.paper.source), true;
+      case "z":
+        return this.paper.toggleTints() || this.say("No word of this record has a share of influence yet."), true;
       case "d":
         return this.paper.toggleNear() || this.say("No near-duplicate and no contradiction is known."), true;
     }
@@ -666,6 +668,7 @@ class Reviewer {
         [["↑", "↓", "Space"], "Scroll the record"],
         [["f"], "Fold or unfold the reasoning"],
         [["m"], "Markdown rendered, or its source"],
+        [["z"], "Tint the words that help or harm"],
         [["d"], "Differences to near-duplicates and contradictions"],
         [["?"], "This map; Esc closes it"],
       ];
