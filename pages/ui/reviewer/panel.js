@@ -3,7 +3,7 @@
 
 import { el } from "./text.js";
 
-export const CRITERION_KEYS = "qwertyiopazv"; // without the letters of the other actions
+export const CRITERION_KEYS = "qwertyiopav"; // without the letters of the other actions
 const MOST = 20000; // characters of a note
 const MOST_CORRECTION = 200000;
 const clean = (text) => text.replaceAll("\0", "");
