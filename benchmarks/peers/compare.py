@@ -11,6 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +71,10 @@ def seconds(report: dict[str, Any], kind: int) -> float:
     return sum(report["phases"].get(phase, [0, 0])[kind] for phase in ("query", "score"))
 
 
-def table(size: str, spaces: tuple[str, ...], tools: tuple[str, ...], threads: int = 1) -> tuple[str, list[str]]:
-    """(Markdown, sentences on answers that do not agree with ours)."""
+def table(
+    size: str, spaces: tuple[str, ...], tools: tuple[str, ...], threads: int = 1, say: Callable[[str], None] = print
+) -> list[str]:
+    """Tells a Markdown table line by line; returns sentences on answers that do not agree with ours."""
     shape = SIZES[size]
     apart: list[str] = []
     with tempfile.TemporaryDirectory() as place:
@@ -82,7 +86,7 @@ def table(size: str, spaces: tuple[str, ...], tools: tuple[str, ...], threads: i
         count = shape["train"]
         forward = ask("forward", folder, "forward", Path(place) / "forward", threads)
         base = forward["phases"]["score"]
-        lines = [
+        for line in (
             f"{size}: Llama shape, {weights:.1f} M parameters, {count} records of {read / count:.0f} tokens, "
             f"{shape['valid']} validation records, sum loss, batches of {shape['batch_tokens']:,} tokens, {threads} thread(s), "
             f"float32, CPU. A forward pass with losses takes {base[0]:.1f} s ({base[1]:.1f} CPU s).",
@@ -90,13 +94,14 @@ def table(size: str, spaces: tuple[str, ...], tools: tuple[str, ...], threads: i
             "| parameters | tool | records/s, end to end | records/s, engine | engine CPU s | scores / forward (CPU) | memory MiB "
             "| difference to ours |",
             "|---|---|---|---|---|---|---|---|",
-        ]
+        ):
+            say(line)
         for space in spaces:
             found: dict[str, dict[str, Any]] = {}
             for tool in ("quadrant", *tools):
                 report = found[tool] = ask(tool, folder, space, Path(place) / f"{tool}-{space}", threads)
                 if "absent" in report:
-                    lines.append(f"| {space} | {tool} | {report['absent']} | | | | | |")
+                    say(f"| {space} | {tool} | {report['absent']} | | | | | |")
                     continue
                 gap = ""
                 if tool != "quadrant" and "scores" in found["quadrant"]:
@@ -108,12 +113,13 @@ def table(size: str, spaces: tuple[str, ...], tools: tuple[str, ...], threads: i
                             f"{tool} on {space} differs from our scores by {apart_by:.1e} (limit {AGREE:.0e})."
                         )
                 ratio = report["phases"]["score"][1] / base[1]
-                lines.append(
+                say(
                     f"| {space} | {tool} | {count / report['wall']:.1f} | {count / seconds(report, 0):.1f} | {seconds(report, 1):.1f} "
                     f"| {ratio:.2f} | {report['memory_mib']:,.0f} | {gap} |"
                 )
-            lines += verdict(space, found)
-    return "\n".join(lines), apart
+            for line in verdict(space, found):
+                say(line)
+    return apart
 
 
 def verdict(space: str, found: dict[str, dict[str, Any]]) -> list[str]:
@@ -140,11 +146,9 @@ def main(arguments: list[str] | None = None) -> None:
     given = options.parse_args(arguments)
     apart: list[str] = []
     for size in given.size or ["small", "large"]:
-        text, problems = table(
-            size, tuple(given.spaces.split(",")), tuple(x for x in given.only.split(",") if x), given.threads
-        )
-        print(text + "\n", flush=True)
-        apart += problems
+        tools = tuple(x for x in given.only.split(",") if x)
+        apart += table(size, tuple(given.spaces.split(",")), tools, given.threads, partial(print, flush=True))
+        print(flush=True)
     if apart:
         sys.exit(" ".join(apart))
 

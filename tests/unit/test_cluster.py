@@ -156,6 +156,24 @@ def test_what_cannot_be_is_refused_in_one_sentence(monkeypatch):
     assert Compute(1).checked().here
 
 
+def test_the_command_line_keeps_where_to_compute(tmp_path, monkeypatch):
+    from core.cli import keep_compute
+    from core.workspace import open_workspace
+
+    space = open_workspace(tmp_path / "w")
+    monkeypatch.setattr(cluster, "need_ray", lambda: None)
+    keep_compute(space, None, None)
+    assert Compute.of(space.settings()).here
+    keep_compute(space, 3, None)
+    assert Compute.of(space.settings()) == Compute(3)
+    keep_compute(space, None, "auto")
+    assert Compute.of(space.settings()) == Compute(0, "auto"), "all that the cluster has"
+    keep_compute(space, 1, None)
+    assert Compute.of(space.settings()).here
+    with pytest.raises(InputError, match="0 workers"):
+        keep_compute(space, 0, None)
+
+
 def test_a_cluster_that_is_not_there_is_refused_in_one_sentence(workers):
     workers.shutdown()
     with pytest.raises(InputError, match="The Ray cluster at 'nonsense://x' cannot be reached"):
