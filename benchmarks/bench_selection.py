@@ -20,10 +20,11 @@ import numpy as np
 from core.choosing import pick, production_shares, restricted, selection_frame
 from core.dataset.importing import import_file
 from core.errors import QuadrantError
+from core.frame import difficulty_sources, has_values
 from core.influence.head import Head
 from core.influence.proof import t_interval
 from core.influence.selection import STRATEGIES
-from core.steps import analysis, current, run_step
+from core.steps import analysis, current, run_step, set_params
 from core.workspace import Workspace, digest_of, open_workspace, write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -110,9 +111,11 @@ def ready(home: Path, name: str, data: Path) -> tuple[Workspace, Workspace]:
             space, as_role = (other, "training") if role == "measure" else (main, role)
             space.add(as_role, path.name, lambda folder, path=path, as_role=as_role: import_file(path, folder, as_role))
     run_step(other, "embed")
+    set_params(main, "proxy", {"seconds": 60})  # of training, where losses have to stand in for ratings
     able = analysis(main)[0]
+    rated = has_values(main.need(), "difficulty")
     for step in STEPS:
-        if step in able:
+        if step in able and not (step == "difficulty" and rated):
             run_step(main, step)
     return main, other
 
@@ -133,7 +136,8 @@ def losses(home: Path, name: str, data: Path, seeds: int) -> tuple[dict, dict]:
         [r for _, r in texts(measure)], forbidden,
     )  # fmt: skip
     frame = selection_frame(main, training)
-    at = {i: n for n, i in enumerate(training.ids())}
+    ids = training.ids()
+    at = {i: n for n, i in enumerate(ids)}
     rows = np.array([at[i] for i in frame.ids])
     usable = np.flatnonzero(~forbidden[rows] & learner.able[rows])
     frame, rows = restricted(frame, usable), rows[usable]
@@ -146,7 +150,7 @@ def losses(home: Path, name: str, data: Path, seeds: int) -> tuple[dict, dict]:
     unable: dict[str, str] = {}
 
     def fitted(own: np.ndarray, seed: int) -> float:
-        key = digest_of(learner.identity, str(seed), str(TRAINING_STEPS), *sorted(training.ids()[r] for r in own))[:24]
+        key = digest_of(learner.identity, str(seed), str(TRAINING_STEPS), *sorted(ids[r] for r in own))[:24]
         if key not in kept:
             kept[key] = learner.fit(own, seed, TRAINING_STEPS).loss
             write_atomically(kept_path, json.dumps(kept))
@@ -167,10 +171,15 @@ def losses(home: Path, name: str, data: Path, seeds: int) -> tuple[dict, dict]:
     influence = current(main, "influence")
     facts = {
         "pool": len(rows), "measure": len(learner.check_x), "start": start, "all": float(np.mean(everything)), "unable": unable,
-        "influence": influence.info.get("sentence") or influence.info["model"], "quotas": "production" if own_shares else "validation",
+        "influence": influence.info.get("sentence") or influence.info["model"],
+        "difficulty": title_of_difficulty(main), "quotas": "production" if own_shares else "validation",
         "wall": time.perf_counter() - began[0], "cpu": time.process_time() - began[1],
     }  # fmt: skip
     return found, facts
+
+
+def title_of_difficulty(space: Workspace) -> str:
+    return next((title for _, title in difficulty_sources(space, space.need())), "none")
 
 
 def main() -> None:
@@ -207,7 +216,8 @@ def main() -> None:
     for name, (_, facts) in told.items():
         print(
             f"{name}: {facts['pool']:,} records to pick from, measured on {facts['measure']:,} others; loss before training "
-            f"{facts['start']:.4f}, with all records {facts['all']:.4f}; quotas by the categories of {facts['quotas']}; influence: "
+            f"{facts['start']:.4f}, with all records {facts['all']:.4f}; quotas by the categories of {facts['quotas']}; difficulty: "
+            f"{facts['difficulty']}; influence: "
             f"{facts['influence']} {facts['wall']:.0f} s wall, {facts['cpu']:.0f} s CPU.\n"
         )
         for strategy, why in facts["unable"].items():

@@ -1,19 +1,20 @@
 """What a pick looks like beside another of the same size: overlap, category mix, coverage of production, diversity."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from core.embedding.diversity import vendi
+from core.embedding.diversity import vendi, vendi_of_kernel
 from core.influence.selection import Selection
 from core.quality.mismatch import kl, smoothed
 
 PAIRS = 40_000_000  # production x training pairs looked at for coverage; above, production is sampled
 VENDI_SAMPLE = 2000  # picked records whose diversity is measured
-DRAWS = 200  # random picks behind the spread of coverage by chance
+DRAWS = 100  # random picks behind the spread of coverage by chance
 
 
 def jaccard(a: Sequence[int] | np.ndarray, b: Sequence[int] | np.ndarray) -> float:
@@ -44,8 +45,13 @@ def _log_choose(n: int, k: int) -> float:
 
 def overlaps(picks: Mapping[str, Selection]) -> np.ndarray:
     """(K, K) Jaccard of every pair of picks of one frame, in their order; 1 on the diagonal."""
-    rows = [set(p.rows.tolist()) for p in picks.values()]
-    return np.array([[len(a & b) / len(a | b) if a or b else np.nan for b in rows] for a in rows])
+    count = max((int(p.rows.max()) + 1 for p in picks.values() if len(p.rows)), default=0)
+    member = np.zeros((len(picks), count), np.float32)
+    for place, p in enumerate(picks.values()):
+        member[place, p.rows] = 1
+    both = (member @ member.T).astype(np.float64)
+    either = np.diag(both)[:, None] + np.diag(both) - both
+    return np.divide(both, either, out=np.full_like(both, np.nan), where=either > 0)
 
 
 # -- coverage of production ------------------------------------------------------------------------------------------------
@@ -137,7 +143,8 @@ def mix_kl(names: Sequence[str], shares: Mapping[str, float]) -> float:
 def off_production(names: Sequence[str], shares: Mapping[str, float]) -> float:
     """Share of the pick (0..1) that would have to be in another category to match production (total variation)."""
     every = set(names) | set(shares)
-    return 0.5 * sum(abs(names.count(n) / max(1, len(names)) - shares.get(n, 0.0)) for n in every)
+    counts = Counter(names)
+    return 0.5 * sum(abs(counts[n] / max(1, len(names)) - shares.get(n, 0.0)) for n in every)
 
 
 def describe(
@@ -152,7 +159,7 @@ def describe(
     `names` (N,): category of every record that could be picked. vendi: effective number of different records (Vendi score, 1 .. the
     smaller of records and dimensions), on at most VENDI_SAMPLE picked records by chance.
     """
-    own = [names[r] or "" for r in found.rows]
+    own = [names[r] for r in found.rows]
     sample = found.rows
     if len(sample) > VENDI_SAMPLE:
         sample = np.sort(np.random.default_rng(0).choice(sample, VENDI_SAMPLE, replace=False))
@@ -161,6 +168,13 @@ def describe(
         "kl": mix_kl(own, shares) if shares else None,
         "off_production": off_production(own, shares) if shares else None,
         "coverage": coverage(reached, found.rows) if reached else None,
-        "vendi": vendi(np.asarray(vectors)[sample]) if vectors is not None and len(sample) else None,
+        "vendi": _vendi(np.asarray(vectors)[sample]) if vectors is not None and len(sample) else None,
         "vendi_sample": len(sample) if len(sample) < len(found.rows) else None,
     }
+
+
+def _vendi(vectors: np.ndarray) -> float:
+    """The smaller of the two matrices with the same eigenvalues is enough; rows without a vector are left out."""
+    some = np.asarray(vectors, np.float64)
+    some = some[some.any(1)]
+    return vendi(some) if len(some) > some.shape[1] else vendi_of_kernel(some @ some.T)

@@ -86,4 +86,18 @@ def facility(frame: Frame, size: int, params: dict[str, Any]) -> tuple[np.ndarra
 
 
 def pairs(frame: Frame, count: int) -> float:
+    """Floating-point operations of the cosines of every record with `count` others."""
     return 2.0 * count * frame.embeddings.shape[0] * frame.embeddings.shape[1]
+
+
+def turns_work(frame: Frame, targets: int) -> float:
+    """The cosines, and for each target a partition of all records, which costs about as much as 1,000 operations a record."""
+    return pairs(frame, targets) + 1000.0 * targets * len(frame.ids)
+
+
+def facility_work(frame: Frame, size: int) -> float:
+    """Every pair in one product, or the thinned links, each of which costs about as much as 10,000 operations of a product."""
+    count = len(frame.ids)
+    if count <= EXACT_UNTIL:
+        return pairs(frame, count) / 10
+    return 10_000.0 * count * (frame.neighbours[0].shape[1] if frame.neighbours is not None else 0)

@@ -18,7 +18,7 @@ from core.influence.quadrant import diq_order, quadrants, reduces_to
 from core.influence.spending import capped, quotas
 
 BUDGET = re.compile(r"\s*([0-9][0-9_, ]*(?:\.[0-9]+)?|\.[0-9]+)\s*(%?)\s*")
-HEAVY = 4e10  # floating-point operations: above, a pick takes seconds and belongs into a job
+HEAVY = 2e10  # floating-point operations: above, a pick takes about a second or more and belongs into a job
 
 __all__ = ["Frame", "STRATEGIES", "Selection", "Strategy", "able", "heavy", "overlap", "parse_budget", "select"]
 
@@ -270,15 +270,15 @@ STRATEGIES: dict[str, Strategy] = {
     "similarity": Strategy("Embedding similarity to validation", ("embeddings", "validation_embeddings"), by_embedding.similarity),
     "rds": Strategy(
         "Similarity to each validation record in turn", ("embeddings", "validation_embeddings"), by_embedding.rds,
-        work=lambda f, size: by_embedding.pairs(f, len(f.validation_embeddings)),
+        work=lambda f, size: by_embedding.turns_work(f, len(f.validation_embeddings)),
     ),
     "holes": Strategy(
         "Similarity to uncovered production in turn", ("embeddings", "uncovered_embeddings"), by_embedding.holes,
-        work=lambda f, size: by_embedding.pairs(f, len(f.uncovered_embeddings)),
+        work=lambda f, size: by_embedding.turns_work(f, len(f.uncovered_embeddings)),
     ),
     "k-centre": Strategy("k-centre: the most spread out", ("embeddings",), by_embedding.k_centre, work=by_embedding.pairs),
     "facility location": Strategy(
         "Facility location: the most typical of everything", ("embeddings",), by_embedding.facility,
-        work=lambda f, size: 0.0 if len(f.ids) > by_embedding.EXACT_UNTIL else by_embedding.pairs(f, len(f.ids)) / 10,
+        work=by_embedding.facility_work,
     ),
 }  # fmt: skip

@@ -103,7 +103,7 @@ def described(workspace: Workspace, seen: View, found: Selection) -> dict:
 
 @st.cache_data(max_entries=96, show_spinner=False)
 def _described(key: str, mark: tuple, _workspace: Workspace, _seen: View, _found: Selection) -> dict:
-    names = [_seen.categories[c] for c in _seen.category]
+    names = np.array(_seen.categories, dtype=object)[_seen.category]
     frame = _seen.frame
     return describe(_found, names, frame.embeddings, frame.production_shares, reached(_workspace, _seen))
 

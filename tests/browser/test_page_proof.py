@@ -86,9 +86,9 @@ def test_a_tiny_proof_runs_and_is_drawn(page, app, space, wait_idle):
 
     page.goto(f"{app}/proof")
     wait_idle(page)
-    page.get_by_label("Budgets, %").fill("20, 100")
-    page.get_by_label("Seeds").fill("2")
-    page.get_by_label("Steps").fill("4")
+    page.get_by_role("textbox", name="Budgets, %").fill("20, 100")
+    page.get_by_role("spinbutton", name="Seeds").fill("2")
+    page.get_by_role("spinbutton", name="Steps").fill("4")
     page.get_by_role("button", name="Say how long it takes").click()
     page.get_by_text("trainings, about").wait_for()
     page.get_by_role("button", name="Train", exact=True).click()

@@ -79,6 +79,20 @@ def test_select_export_read_back(made):
     assert "exists" in call("export", "-w", space, "--to", "original", "--out", str(made / "five.jsonl"), code=2)
 
 
+def test_select_says_what_it_lacks_and_takes_a_strategy_s_settings(made):
+    where = ("--workspace", str(made / "ws"))
+    assert "needs" in call("select", *where, "--strategy", "diq caps", "--cap", "5", code=2)
+    facts = json.loads(call("select", *where, "--strategy", "longest", "--budget", "3", "--json"))
+    assert len(facts["record_ids"]) == 3 and "described" in facts
+    assert "no parameter 'cap'" in call("select", *where, "--strategy", "random", "--cap", "5", code=2)
+
+
+def test_proof_on_the_command_line_says_what_it_lacks(made):
+    where = ("--workspace", str(made / "ws"))
+    assert "Run `embed`" in call("proof", *where, "--estimate", code=2)
+    assert "not understood" in call("proof", *where, "--budgets", "few", code=2)
+
+
 def test_audit_is_drawn_again_by_its_seed(made):
     first = json.loads(call("audit", "-w", str(made / "ws"), "--sample", "8", "--seed", "7", "--json"))
     again = json.loads(call("audit", "-w", str(made / "ws"), "--sample", "8", "--seed", "7", "--json"))
