@@ -37,6 +37,7 @@ class Job:
     started: str
     updated: str
     pid: int | None
+    command: tuple[str, ...] = ()  # of `python -m core`, without workspace and job: what to say again to resume
 
     @property
     def active(self) -> bool:
@@ -88,7 +89,8 @@ def _read(path: Path) -> Job | None:
             f"The process ended without a word. What it finished is kept. {_tail(path.with_suffix('.log'))}",
         )
     return Job(
-        path.stem, status["title"], state, status["steps"], error, status["started"], status["updated"], status.get("pid")
+        path.stem, status["title"], state, status["steps"], error, status["started"], status["updated"], status.get("pid"),
+        tuple(status.get("command", ())),
     )  # fmt: skip
 
 
@@ -167,6 +169,16 @@ def finish(status: Path, state: str, error: str) -> None:
     write_atomically(status, json.dumps({**facts, "state": state, "error": error, "updated": now()}))
 
 
+def _command(given: Sequence[str]) -> list[str]:
+    """The arguments of this process without those that name the workspace and the job."""
+    kept, skip = [], False
+    for word in given:
+        if not skip and word not in ("--workspace", "--job"):
+            kept.append(word)
+        skip = word in ("--workspace", "--job") and not skip
+    return kept
+
+
 class Reporter:
     """Writes the status of one run: to a status file when it is a job, and to `echo` line by line."""
 
@@ -175,7 +187,7 @@ class Reporter:
         self.echo = echo
         self.status: dict[str, Any] = {
             "title": title, "state": "running", "steps": [], "started": now(), "updated": now(), "error": "",
-            "pid": os.getpid(), "born": _born(os.getpid()),
+            "pid": os.getpid(), "born": _born(os.getpid()), "command": _command(sys.argv[1:]) if job else [],
         }  # fmt: skip
         self.written = self.echoed = 0.0
         self.write()

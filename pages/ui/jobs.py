@@ -9,6 +9,7 @@ from pages.ui import state
 from pages.ui.safe import literal
 
 POLL = 1.0  # seconds
+RESUMED = (("proof",), ("select",))  # commands that go on where they stopped when they are said again
 
 
 def launch(command: list[str], title: str) -> None:
@@ -64,6 +65,8 @@ def _ended(job: Job) -> None:
             st.caption(literal(job.error, 400))
         left, right = st.columns(2)
         if left.button("Resume", key="job.resume", width="stretch"):
+            if job.command[:1] in RESUMED:
+                launch(list(job.command), job.title)
             launch(["run", "--all"], "Analysis")
         if right.button("Dismiss", key="job.dismiss", width="stretch"):
             state.remember("job.dismissed", job.id)

@@ -91,3 +91,10 @@ def test_two_runs_do_not_meet(space):
 def test_a_broken_status_file_is_passed_over(space):
     (space.path / "jobs" / "99990101-000000-cccccc.json").write_text('{"title": ')
     assert jobs.jobs(space) == [] and jobs.active(space) is None
+
+
+def test_a_job_remembers_what_to_say_to_resume_it():
+    from core.jobs import _command
+
+    given = ["proof", "--learner", "head", "--workspace", "/a b", "--job", "7", "--seeds", "3"]
+    assert _command(given) == ["proof", "--learner", "head", "--seeds", "3"]
