@@ -4,8 +4,9 @@ Batches are padded on the right and attention is causal, so no real token ever s
 attention stays on. The loss of a record is the mean (or the sum) over its response tokens, in nats.
 """
 
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -164,3 +165,19 @@ class ResponseLoss:
         if backward:
             (losses * self._weights(batch)).sum().backward()
         return losses.detach()
+
+
+@contextmanager
+def in_float32(losses: ResponseLoss) -> Iterator[ResponseLoss]:
+    """The losses of the same model with its half-precision weights widened to float32, and back afterwards, bit for bit."""
+    import torch
+
+    halves = [t for t in (*losses.module.parameters(), *losses.module.buffers()) if t.dtype in (torch.bfloat16, torch.float16)]
+    kinds = [t.dtype for t in halves]
+    try:
+        for t in halves:
+            t.data = t.data.float()
+        yield ResponseLoss(replace(losses.model, dtype="float32"), losses.loss)
+    finally:
+        for t, kind in zip(halves, kinds, strict=True):
+            t.data = t.data.to(kind)
