@@ -7,6 +7,10 @@ from core.review.findings import Findings, Reader
 from core.review.intervals import LIMIT
 from core.review.plan import Plan, pass_probability
 
+SIZED = (
+    "These intervals take a size fixed beforehand; after a sequential plan they are too narrow and the share is biased."
+)
+
 
 def estimate_words(told: Findings) -> str:
     """The weighted estimate in a sentence."""

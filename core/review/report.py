@@ -15,7 +15,7 @@ from core.review.drawing import curve_drawing, interval_drawing, walk_drawing
 from core.review.findings import Findings
 from core.review.intervals import Interval, bad_in_population, clopper_pearson, jeffreys, upper_bound, wilson
 from core.review.page import Block, Break, Drawing, Heading, Points, Rows, Text, as_html, as_markdown
-from core.review.phrases import corrected_words, curve_words, estimate_words
+from core.review.phrases import SIZED, corrected_words, curve_words, estimate_words
 from core.review.plan import certifying_size
 from core.review.sequential import sprt
 from core.review.stratified import strata_of
@@ -275,6 +275,8 @@ def _readers(found: Findings) -> list[Block]:
     known = [one for one in found.readers if one.calibration is not None]
     if known:
         blocks.append(Points([(one.name, corrected_words(one)) for one in known]))
+        if found.summary.walk is not None:
+            blocks.append(Text(SIZED, small=True))
     else:
         blocks.append(
             Text("No reader was calibrated on gold records, so the readers' own errors are not known.", small=True)
@@ -301,8 +303,8 @@ def _agreement(found: Comparison) -> list[Block]:
         told.append("Everybody always gave the same verdict, so agreement beyond chance is undefined: neither 0 nor 1.")
     if found.paradox and found.prevalent:
         told.append(
-            f"{found.prevalent[1]:.0%} of the verdicts are “{found.prevalent[0]}”: that lowers kappa whatever the readers do (the kappa paradox); "
-            "read AC1."
+            f"{found.prevalent[1]:.0%} of the verdicts are “{found.prevalent[0]}”: that lowers kappa whatever the readers do (the "
+            "kappa paradox); read AC1."
         )
     return [
         Rows(("", "value", "95 %, bootstrap by record"), rows, (1, 2)),

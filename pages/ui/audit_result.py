@@ -12,7 +12,7 @@ from core.review import acceptance
 from core.review.acceptance import LIMIT, Summary, practice_lines
 from core.review.curves import Curve, curve_of
 from core.review.findings import Findings
-from core.review.phrases import corrected_words, curve_words, estimate_words
+from core.review.phrases import SIZED, corrected_words, curve_words, estimate_words
 from core.review.plan import Plan
 from core.review.samples import Sample, SampleRecord, chances
 from core.review.schema import Store
@@ -274,5 +274,7 @@ def _corrected(told: Findings) -> None:
     st.markdown("**Corrected for the readers' own errors**")
     for reader in known:
         st.caption(literal(f"{reader.name}: {corrected_words(reader)}", 700))
+    if told.summary.walk is not None:
+        st.caption(SIZED)
     if not told.equal:
         st.caption("The correction takes the raw share of each reader, which here is not the rate of the set.")
