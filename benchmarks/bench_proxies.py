@@ -3,7 +3,7 @@
     python -m benchmarks.bench_proxies [--data ../shared/data] [--cache DIR] [--language-models]
 
 AUROC of low influence for swapped and wrong responses, of high influence for records of the target's own data set. Chosen on
-wikidoc_patient_info and t0_influence, confirmed on the sample data: docs/adr/0003-proxy-by-experiment.md.
+wikidoc_patient_info and t0_influence, confirmed on the sample data: docs/adr/0004-proxy-by-experiment.md.
 """
 
 import argparse
@@ -249,7 +249,13 @@ def main() -> None:
     columns, found = [], {}
     for task in tasks:
         started = time.process_time()
-        scores = heads(task, given.cache) | (language_model(task) if given.language_models else {})
+        scores = heads(task, given.cache)
+        if given.language_models:
+            from benchmarks.proxy_decoder import decoder
+
+            scores |= language_model(task)
+            for memory in (True, False):
+                scores |= decoder(task.records, task.validation, memory)
         for name, truth in task.truth.items():
             columns.append(f"{task.name}: {name}")
             for method, values in scores.items():

@@ -24,7 +24,7 @@ from core.workspace import Inputs, Output, digest_of
 
 MATCH_LIMIT = (
     "The proxy judges whether a response belongs to its prompt, not whether it is true: of planted faults it found swapped responses "
-    "(AUROC .99), but wrong ones hardly better than chance (.6; docs/adr/0003-proxy-by-experiment.md). For decisions on content "
+    "(AUROC .99), but wrong ones hardly better than chance (.6; docs/adr/0004-proxy-by-experiment.md). For decisions on content "
     "name a pretrained model."
 )
 DIRECTIONS = {

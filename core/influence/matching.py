@@ -14,7 +14,7 @@ is quadratic: H = mean over training of (kappa + |u|^2) phi phi^T. So
 
 With lambda -> infinity v is the mean validation gradient (Dot). With a small lambda the weight becomes the ratio of the densities of
 validation and training prompts (as in uLSIF, Kanamori 2009): about 1 where both are alike, and so the fit alone ranks.
-Chosen by experiment: docs/adr/0003-proxy-by-experiment.md.
+Chosen by experiment: docs/adr/0004-proxy-by-experiment.md.
 """
 
 from collections.abc import Sequence
