@@ -8,8 +8,9 @@ import streamlit as st
 from core.decisions import open_reviews, own_samples
 from core.raters import RatingColumn, rating_columns, ratings_of, suggested
 from core.review.comparison import Comparison, compare
+from core.review.rubric_store import rubric_of
 from core.review.samples import Sample, sample_records
-from core.review.verdicts import QUESTIONS, Standing, current_verdicts
+from core.review.verdicts import Standing, current_verdicts
 from core.workspace import Dataset
 from pages.ui import agreement_gold, agreement_view, state
 from pages.ui.records import positions
@@ -56,10 +57,11 @@ def readers(data: Dataset) -> None:
         key=f"agreement.readers.{sample.id}",
         max_selections=MOST,
     )
+    questions = rubric_of(store, sample.id).questions
     what = right.selectbox(
         "What to compare",
-        ["", *QUESTIONS],
-        format_func=lambda one: QUESTIONS.get(one, "The verdict"),
+        ["", *questions],
+        format_func=lambda one: short(questions.get(one, "The verdict"), 90),
         key="agreement.what",
     )
     if len(chosen) < 2:

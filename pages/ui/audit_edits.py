@@ -57,16 +57,16 @@ def _one(reading: Reading, proposal: Proposal, row: dict | None) -> None:
         if proposal.decision == "reject":
             actions = {"accept": "Accept after all"}
         for action, label in actions.items():
-            if st.button(
-                label,
-                key=f"audit.edit.{action}.{proposal.verdict}",
-                type="primary" if action == "accept" else "secondary",
-            ):
-                try:
-                    decide(reading.store, proposal, action, reading.who)
-                except QuadrantError as error:
-                    st.error(literal(error, 400))
-                    return
-                st.rerun(scope="fragment")
+            st.button(
+                label, key=f"audit.edit.{action}.{proposal.verdict}", type="primary" if action == "accept" else "secondary",
+                on_click=_decide, args=(reading, proposal, action),
+            )  # fmt: skip
         if proposal.by == reading.who and "accept" in actions:
             st.caption("This is your own proposal; another reader's eye is worth having.")
+
+
+def _decide(reading: Reading, proposal: Proposal, action: str) -> None:
+    try:
+        decide(reading.store, proposal, action, reading.who)
+    except QuadrantError as error:
+        st.toast(literal(error, 400), icon=":material/error:")

@@ -64,14 +64,14 @@ def picker(workspace: Workspace, store: Store, sample: Sample) -> None:
                 "Import …", key="audit.rubric.import", icon=":material/upload:", on_click=_ask, args=("import", "")
             )
     asked, name = state.remembered("audit.rubric.asked", ("", ""))
-    state.remember("audit.rubric.asked", ("", ""))
     if asked == "edit" and name in found:
         edit(workspace, found[name])
     elif asked == "import":
         take_in(workspace)
 
 
-def _ask(what: str, name: str) -> None:
+def _ask(what: str = "", name: str = "") -> None:
+    """Which dialog stands open; none when it is closed."""
     state.remember("audit.rubric.asked", (what, name))
     state.remember("audit.rubric.asks", state.remembered("audit.rubric.asks", 0) + 1)
 
@@ -85,7 +85,7 @@ def _use(store: Store, sample: Sample, rubric: Rubric) -> None:
     st.rerun()
 
 
-@st.dialog("Import a rubric")
+@st.dialog("Import a rubric", on_dismiss=_ask)
 def take_in(workspace: Workspace) -> None:
     """A file of somebody else's, checked before it is kept."""
     file = st.file_uploader("A rubric's JSON file", type=["json"], key="audit.rubric.file")
@@ -112,10 +112,11 @@ def _keep(workspace: Workspace, one: Rubric) -> None:
     except QuadrantError as error:
         st.error(literal(error, 500))
         return
+    _ask()
     st.rerun()
 
 
-@st.dialog("Edit a rubric", width="large")
+@st.dialog("Edit a rubric", width="large", on_dismiss=_ask)
 def edit(workspace: Workspace, one: Rubric) -> None:
     """The form for what most rubrics have; the JSON for all of it. Saving makes a new version in this workspace."""
     how = st.segmented_control(
@@ -136,11 +137,13 @@ def edit(workspace: Workspace, one: Rubric) -> None:
             except QuadrantError as error:
                 st.error(literal(error, 600))
                 return
+            _ask()
             st.rerun()
         if own.is_file():
             label = "Back to the ready one" if one.id in ready() else "Remove it"
             if st.button(label, key="audit.rubric.forget"):
                 forget_rubric(workspace.path, one.id)
+                _ask()
                 st.rerun()
     st.caption("A sample that is being read goes on with its version until you choose the new one for it.")
 

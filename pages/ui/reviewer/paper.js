@@ -80,7 +80,7 @@ export class Paper {
   tintSwitch() {
     const node = button("view tints", "Words that help or harm", () => this.toggleTints());
     node.setAttribute("aria-pressed", String(this.tinted));
-    node.setAttribute("aria-keyshortcuts", "h");
+    node.setAttribute("aria-keyshortcuts", "z");
     node.append(keycap("z"));
     return node;
   }

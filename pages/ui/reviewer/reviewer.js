@@ -84,7 +84,9 @@ class Reviewer {
     this.help = button("quiet keys-button", "Keys ", () => this.toggleKeys());
     this.help.append(keycap("?"));
     this.help.setAttribute("aria-label", "Show the keys");
-    top.append(this.count, this.tally, this.saveLine, this.help);
+    this.timer = el("div", "timer");
+    this.timer.title = "Time on this record; it stands still after a minute without a sign of you, and while the page is hidden";
+    top.append(this.count, this.tally, this.timer, this.saveLine, this.help);
 
     this.strip = el("nav", "strip");
     this.strip.setAttribute("aria-label", "Records of the sample");
@@ -149,13 +151,11 @@ class Reviewer {
     this.skipButton = step("Skip", "k", "Skip for now", () => this.skip());
     this.firstButton = step("First unread", "g", "First unread record", () => this.firstUnread());
     this.forward = step("→", "right arrow", "Next record", () => this.go(this.position + 1));
-    this.timer = el("div", "timer");
-    this.timer.title = "Time on this record";
     // Shown on a narrow screen alone, where the questions would hide the record.
     this.unfold = button("quiet unfold", "", () => this.foldPane(!this.pane.classList.contains("folded"), true));
     const verdict = el("div", "verdict"); // stays in view over a long panel
     verdict.append(this.hint, outcomes, this.ruled);
-    this.pane.append(verdict, this.unfold, this.panel.node, foot, this.timer);
+    this.pane.append(verdict, this.unfold, this.panel.node, foot);
   }
 
   // Scrolls the panel alone, never the page, until a part of it is in view.

@@ -1,0 +1,103 @@
+"""The rubric of a sample on the audit page, the form that edits it, and corrections that are accepted and exported."""
+
+import json
+
+import pytest
+
+from core.auditing import draw_audit
+from core.decisions import open_reviews
+from core.review.edits import accepted
+from core.review.rubric_store import rubric_of, use_rubric
+from core.review.rubrics import ready, rubrics
+from core.review.samples import sample_records
+from core.review.verdicts import Verdict, save_verdicts
+from core.workspace import open_workspace
+from tests.app.test_audit import open_as
+
+CLINICAL = ready()["clinical-sft"]
+
+
+@pytest.fixture
+def space(home):
+    return open_workspace(home / "small")
+
+
+@pytest.fixture
+def sample(space):
+    return draw_audit(space, 10, 7, by="Ada")[0]
+
+
+def test_a_sample_is_read_with_the_rubric_that_is_chosen_for_it(space, sample, start, monkeypatch):
+    at = open_as(start, "audit", "Bo", monkeypatch)
+    at.selectbox(key="audit.rubric.pick").select("clinical-sft").run()
+    at.button(key="audit.rubric.use").click().run()
+    assert not at.exception
+    assert rubric_of(open_reviews(space), sample.id) == CLINICAL
+
+
+def test_the_form_makes_of_an_unchanged_rubric_the_same_version_and_of_a_changed_one_a_new(
+    space, sample, start, monkeypatch
+):
+    at = open_as(start, "audit", "Bo", monkeypatch)
+    at.selectbox(key="audit.rubric.pick").select("clinical-sft").run()
+    at.button(key="audit.rubric.edit").click().run()
+    stamp = CLINICAL.digest[:8]
+    at.button(key="audit.rubric.save").click().run()
+    assert not at.exception and rubrics(space.path)[0]["clinical-sft"].digest == CLINICAL.digest
+    at.button(key="audit.rubric.edit").click().run()
+    at.text_input(key=f"audit.rubric.title.{stamp}").set_value("Ours")
+    at.button(key="audit.rubric.save").click().run()
+    assert not at.exception
+    now = rubrics(space.path)[0]["clinical-sft"]
+    assert now.title == "Ours" and now.digest != CLINICAL.digest
+    assert now.criteria == CLINICAL.criteria and now.failing_severity == ("critical",), "only the title has changed"
+
+
+def test_a_bad_edit_is_refused_and_an_earlier_version_is_offered_anew(space, sample, start, monkeypatch):
+    store = open_reviews(space)
+    use_rubric(store, sample.id, CLINICAL, "Ada")
+    at = open_as(start, "audit", "Bo", monkeypatch)
+    at.button(key="audit.rubric.edit").click().run()
+    at.segmented_control(key="audit.rubric.how").set_value("JSON").run()
+    key = f"audit.rubric.json.{CLINICAL.digest[:8]}"
+    at.text_area(key=key).set_value(json.dumps({**CLINICAL.data, "title": ""}))
+    at.button(key="audit.rubric.save").click().run()
+    assert "title has 0 characters" in at.error[0].value
+    at.text_area(key=key).set_value(json.dumps({**CLINICAL.data, "title": "Second"}))
+    at.button(key="audit.rubric.save").click().run()
+    assert rubric_of(store, sample.id) == CLINICAL, "what is being read stays"
+    at = open_as(start, "audit", "Bo", monkeypatch)
+    at.button(key="audit.rubric.newer").click().run()
+    assert rubric_of(store, sample.id).title == "Second"
+
+
+def test_a_correction_is_compared_accepted_and_offered_at_the_export(space, sample, start, monkeypatch):
+    store = open_reviews(space)
+    use_rubric(store, sample.id, CLINICAL, "Ada")
+    record = sample_records(store, sample.id)[0]
+    answers = {"accuracy": "fail"}
+    verdict = Verdict(
+        "c",
+        sample.id,
+        record.record_id,
+        record.record_digest,
+        "Bo",
+        "fail",
+        answers,
+        rubric=CLINICAL.digest,
+        correction="Right.",
+    )
+    save_verdicts(store, [verdict])
+    at = open_as(start, "audit", "Bo", monkeypatch)
+    at.segmented_control(key="audit.view").set_value("Corrections").run()
+    assert not at.exception
+    at.button(key="audit.edit.accept.c").click().run()
+    assert not at.exception and accepted(store)[record.record_id].text == "Right."
+    at = open_as(start, "export", "Bo", monkeypatch)
+    at.selectbox(key="export.format").select("jsonl").run()
+    assert at.checkbox(key="export.corrections").value is True
+    at.button(key="export.write").click().run()
+    assert not at.exception
+    (manifest,) = (space.path / "exports").glob("*.manifest.json")
+    (told,) = json.loads(manifest.read_text("utf-8"))["subset"]["corrections"]
+    assert told["record_id"] == record.record_id and told["proposed_by"] == "Bo"
