@@ -25,7 +25,7 @@ DIRECTIONS = {
     "auto": "Inverse curvature for the matching proxy, else the mean gradient",
     "mean": "Mean validation gradient, as DIQ",
     "adam": "The same as Adam would scale it, as LESS",
-    "ggn": "The same through the inverse curvature: best against noise, slower to begin",
+    "ggn": "The same through the inverse curvature of the model: slower to begin",
 }
 LOSSES = {
     "mean": "Mean over the response's tokens",
