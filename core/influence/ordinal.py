@@ -1,7 +1,7 @@
 """An ordinal model of ratings: a ridge score over features, and a cumulative-link model on that score.
 
     score(x) = w . (x - mean) + m,  w by ridge regression, its strength by leave-one-out error (closed form)
-    P(level <= k | x) = logistic(c_k - b score(x)),  b >= 0,  by maximum likelihood on the leave-one-out scores
+    P(level <= k | x) = logistic(c_k - b score(x)),  b > 0,  by maximum likelihood on the leave-one-out scores
 
 The second stage sees only scores of records that the first had not seen, so its probabilities are calibrated for new records, and
 it is one number wide, so a few dozen ratings suffice. McCullagh (1980) is the cumulative-link model; fitting it in two stages is ours.
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 STRENGTHS = np.logspace(0, 5, 21)
+LEAST_SLOPE = 0.05  # for one standard deviation of the score: keeps an order, hardly moves a level
 PRIOR = 1.0  # ratings' worth of pseudo-counts, spread over the levels, so that a level nobody gave yet keeps a little chance
 
 
@@ -60,6 +61,7 @@ class Links:
     cuts: np.ndarray
     slope: float
     levels: np.ndarray
+    weak: bool = False
 
     def probabilities(self, score: np.ndarray) -> np.ndarray:
         """(n, K), rows sum to 1."""
@@ -73,7 +75,7 @@ def _logistic(x: np.ndarray) -> np.ndarray:
 
 
 def fit_links(score: np.ndarray, ratings: np.ndarray, levels: Sequence[float]) -> Links:
-    """Cuts and slope by maximum likelihood. Scores are centred for the fit; a slope below zero (worse than chance) becomes 0."""
+    """Cuts and slope by maximum likelihood; `weak` where the left-out scores tell nothing, so that the least slope stands."""
     from scipy.optimize import minimize
 
     levels = np.asarray(levels, float)
@@ -105,10 +107,10 @@ def fit_links(score: np.ndarray, ratings: np.ndarray, levels: Sequence[float]) -
         gradient = np.concatenate([[tail[0]], tail[1:] * np.exp(params[1:-1]), [float(((upper - lower) * z).sum())]])
         return float(-(weight * np.log(chance)).sum()), gradient
 
-    bounds = [(-30, 30)] + [(-12, 5)] * (len(levels) - 2) + [(0, 30)]
+    bounds = [(-30, 30)] + [(-12, 5)] * (len(levels) - 2) + [(LEAST_SLOPE, 30)]
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
     cuts, slope = cuts_of(found.x), float(found.x[-1]) / scale
-    return Links(cuts + slope * centre, slope, levels)
+    return Links(cuts + slope * centre, slope, levels, bool(found.x[-1] <= LEAST_SLOPE * 1.001))
 
 
 @dataclass(frozen=True)

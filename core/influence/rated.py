@@ -112,9 +112,10 @@ def run(inputs: Inputs) -> Output:
     warnings += [caution] if caution else []
     words = _words(data)[rated]
     worth = measure(x, y, levels, judged, words, params)
-    if model.links.slope == 0:
+    if model.links.weak:
         warnings.append(
-            "The ratings say nothing that these features could learn yet: every record gets the same prediction."
+            "These ratings show nothing yet that the features could learn: all predictions are nearly equal, and their order may "
+            "be chance."
         )
     warnings += _absent(levels, y, params["source"])
     table = pa.table(

@@ -12,6 +12,8 @@ from core.workspace import Dataset, Result, Workspace
 from pages.ui import jobs, state
 from pages.ui.safe import literal, short
 
+OF = {"people": "by people", "llm": "by a language model", "column": "in the file"}
+
 
 def panel(workspace: Workspace, data: Dataset) -> None:
     """Train on what is rated now; then the measures, the calibration and what the model looks at."""
@@ -63,7 +65,8 @@ def _told(values: list[float | None]) -> str:
 def _worth(found: Result) -> None:
     info = found.info
     st.markdown(
-        f"**Learned from {info['ratings']:,} ratings**, judged on {info['judged']:,} of them by models that had not seen them:"
+        f"**Learned from {info['ratings']:,} ratings** {OF[info['source']]}, judged on {info['judged']:,} of them "
+        "by models that had not seen them:"
     )
     st.dataframe(
         {
@@ -128,7 +131,8 @@ def _inside(found: Result) -> None:
             },
         )  # fmt: skip
         st.caption(
-            f"The {min(12, len(listed))} largest of {len(listed)} text features that vary here. They move the score by {blocks[1]['spread']:.2f} levels in all, the "
-            f"embedding ({literal(info['embedding'], 60)}) by {blocks[0]['spread']:.2f} (standard deviations). Related features "
+            f"The {min(12, len(listed))} largest of {len(listed)} text features that vary here. They move the score by "
+            f"{blocks[1]['spread']:.2f} levels in all, the embedding ({literal(info['embedding'], 60)}) by "
+            f"{blocks[0]['spread']:.2f} (standard deviations). Related features "
             "share their weight, so a single one explains nothing."
         )

@@ -75,6 +75,14 @@ def _count(workspace: Workspace, data: Dataset, given: dict) -> None:
     state.remember("quadrant.llm_estimate", {"given": given, "digest": data.digest})
 
 
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _estimated(
+    digest: str, path: str, params: str, held: int, _workspace: Workspace, _data: Dataset, _full: dict
+) -> step.Estimate:
+    """Reading every text takes seconds on a large set, so it is counted once for what is asked and what is answered already."""
+    return step.estimate(_data, _full, _kept(_workspace))
+
+
 def _kept(workspace: Workspace):
     return workspace.path / "kept" / "llm_difficulty"
 
@@ -82,7 +90,10 @@ def _kept(workspace: Workspace):
 def _consent(workspace: Workspace, data: Dataset, given: dict) -> None:
     try:
         full = params_of(workspace, "llm_difficulty", given)
-        found = step.estimate(data, full, _kept(workspace))
+        held = sum(p.stat().st_size for p in _kept(workspace).glob("*.jsonl"))
+        found = _estimated(
+            data.digest, str(workspace.path), str(sorted(full.items(), key=str)), held, workspace, data, full
+        )
     except QuadrantError as error:
         st.error(literal(error, 400))
         return

@@ -97,7 +97,7 @@ def test_learning_is_refused_with_one_sentence_then_shown_with_its_worth(opened,
     assert prepare_training(workspace, workspace.need()) == 40
     run_step(workspace, "rated_difficulty")
     opened.run()
-    assert "Learned from 40 ratings" in said(opened) and "judged on 40" in said(opened)
+    assert "Learned from 40 ratings** by people" in said(opened) and "judged on 40" in said(opened)
     assert "Quadratic-weighted kappa (1 agreement, 0 chance)" in set(opened.dataframe[1].value["measure"])
     assert len(opened.dataframe[3].value) >= 8, "features are shown by name with their weights"
     save_ratings(open_reviews(workspace), [Rating(ids[50], 2, "ada", "random", "late")])

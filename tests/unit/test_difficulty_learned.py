@@ -118,6 +118,7 @@ def test_a_signal_is_found_and_noise_is_not():
     blind, _, _ = ordinal.moments(ordinal.out_of_fold(x, shuffled, LEVELS, np.arange(300)), LEVELS)
     rho = rank_measures.spearman(blind, shuffled)
     assert np.isnan(rho) or abs(rho) < 0.2
+    assert ordinal.fit(x, shuffled, LEVELS).links.weak and not ordinal.fit(x, y, LEVELS).links.weak
 
 
 def test_out_of_fold_predictions_never_saw_their_rating():
