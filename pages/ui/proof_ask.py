@@ -29,25 +29,33 @@ def panel(workspace: Workspace, data: Dataset, stood: Standing | None) -> None:
         workspace, data, state.remembered("quadrant.source", None), state.remembered("quadrant.query", "influence")
     )
     able = [n for n in strategies(seen.frame) if n != "random"]
+    before = stood.settings if stood else Settings(strategies=SUITED)
+    kind = before.learner if before.learner in LEARNERS else "own"
+    kinds, ways = list(LEARNERS), list(COMPARE)
     with st.form("proof.ask"):
         first, second = st.columns([2, 3])
-        learner = first.selectbox("Learner", list(LEARNERS), format_func=LEARNERS.get, key="proof.learner")
+        learner = first.selectbox("Learner", kinds, kinds.index(kind), format_func=LEARNERS.get, key="proof.learner")
         chosen = second.multiselect(
-            "Strategies beside random", able, [n for n in SUITED if n in able], format_func=lambda n: STRATEGIES[n].title,
-            key="proof.strategies",
+            "Strategies beside random", able, [n for n in before.strategies if n in able], key="proof.strategies",
+            format_func=lambda n: STRATEGIES[n].title,
         )  # fmt: skip
         own = st.text_input(
-            "Folder or hub id of the local model", key="proof.model", placeholder="only for a local model: a folder, or owner/name",
+            "Folder or hub id of the local model", before.learner if kind == "own" else "", key="proof.model",
+            placeholder="only for a local model: a folder, or owner/name",
         )  # fmt: skip
         left, middle, right, last = st.columns([3, 1.4, 2.2, 1.4], vertical_alignment="bottom")
-        budgets = left.text_input("Budgets, %", "1, 5, 10, 25, 50, 100", key="proof.budgets")
-        seeds = middle.number_input("Seeds", 2, 50, 5, key="proof.seeds", help="Trainings of each strategy and budget.")
-        compare = right.selectbox("Compared at", list(COMPARE), format_func=COMPARE.get, key="proof.compare")
+        budgets = left.text_input("Budgets, %", ", ".join(f"{b:g}" for b in before.budgets), key="proof.budgets")
+        seeds = middle.number_input(
+            "Seeds", 2, 50, max(2, before.seeds), key="proof.seeds", help="Trainings of each strategy and budget.",
+        )  # fmt: skip
+        compare = right.selectbox(
+            "Compared at", ways, ways.index(before.compare), format_func=COMPARE.get, key="proof.compare",
+        )  # fmt: skip
         steps = last.number_input(
-            "Steps", 0, 100_000, 0, key="proof.steps", help="Optimiser steps of a training; 0: what suits the learner."
-        )
+            "Steps", 0, 100_000, before.steps, key="proof.steps", help="Optimiser steps of a training; 0: what suits the learner.",
+        )  # fmt: skip
         categories = st.checkbox(
-            "Also: what are 100 more records of each category worth?", True, key="proof.categories"
+            "Also: what are 100 more records of each category worth?", before.categories, key="proof.categories"
         )
         if st.form_submit_button("Say how long it takes"):
             _prepare(
