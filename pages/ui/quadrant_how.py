@@ -197,7 +197,9 @@ def facts(info: dict) -> list[str]:
     for name in ("warmup", "checkpoints"):
         if info.get(name):
             found.append(f"**{'Warm-up' if name == 'warmup' else 'Checkpoints'}**: {literal(info[name], 600)}")
-    if info.get("target"):
+    if info.get("model") == MATCH:
+        found.append(f"**Loss** of a record: {literal(info['loss'], 300)}; {literal(info['truncation'])}")
+    elif info.get("target"):
         found.append(
             f"**Loss** of a record: {literal(info.get('loss', 'mean'))} over the tokens of {literal(info['target'])}, "
             f"template: {literal(info.get('template', ''))}; {literal(info.get('truncation', ''))}"
@@ -207,9 +209,8 @@ def facts(info: dict) -> list[str]:
     if info.get("batches"):
         found.append(f"**Batches**: {literal(info['batches'], 300)}")
     if info.get("seconds"):
-        found.append(
-            f"{info.get('scored', 0):,} records in {info['seconds']:,} s, {info.get('tokens_per_second', 0):,} tokens per second"
-        )
+        rate = f", {info['tokens_per_second']:,} tokens per second" if info.get("tokens_per_second") else ""
+        found.append(f"{info.get('scored', 0):,} records in {info['seconds']:,} s{rate}")
     return found
 
 
