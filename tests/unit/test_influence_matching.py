@@ -74,6 +74,17 @@ def test_the_curvature_is_the_hessian_and_the_direction_solves_it():
     assert match_step.probe(mine, v[:, 0], np.arange(16)) < 1e-9
 
 
+def test_preconditioned_influence_is_the_true_change_after_a_preconditioned_step():
+    """The step on the record is taken through (H + lambda I)^-1: L(-eta (H + lambda I)^-1 g) - L(0) = -eta * influence."""
+    mine, theirs = head()
+    matrix, scale = matching.curvature(mine, np.arange(80))
+    found, _ = matching.scores(mine, matching.directions(theirs, [np.arange(9)], matrix, 0.1 * scale))
+    moves = np.linalg.solve(matrix + 0.1 * scale * np.eye(WIDE + 1), mine.gradients().T).T
+    start = theirs.losses(np.zeros(WIDE + 1)).mean()
+    change = np.array([theirs.losses(-1e-6 * m).mean() - start for m in moves])
+    assert np.allclose(-change / 1e-6, found[:, 0], rtol=1e-4, atol=1e-7)
+
+
 def test_where_training_and_validation_prompts_are_alike_the_fit_alone_ranks():
     """With little damping phi . v tends to one constant for every record when the validation set is the training set."""
     mine, _ = head()
