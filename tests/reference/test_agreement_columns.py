@@ -45,3 +45,23 @@ def test_pandalm_of_all_its_rows(tmp_path):
     assert found.records == 999 and found.numeric
     assert [round(pair.kappa.value, 4) for pair in found.pairs.values()] == [0.8520, 0.8789, 0.8617]
     assert round(found.fleiss, 4) == round(found.alpha, 4) == 0.8642 and round(found.unanimous / 999, 4) == 0.8799
+
+
+def test_the_command_gives_the_same_numbers(tmp_path):
+    import json
+    import subprocess
+    import sys
+
+    imported(tmp_path, "pubmedqa/ori_pqal.json.gz")
+    root = Path(__file__).resolve().parents[2]
+    call = [sys.executable, "-m", "core", "agreement", "-w", str(tmp_path / "ws"), "--json"]
+    done = subprocess.run(call, capture_output=True, text=True, cwd=root, timeout=60)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)["statistics"]
+    assert (
+        round(told["cohen_kappa"]["value"], 4) == 0.4567
+        and told["cohen_kappa"]["low"] < 0.4567 < told["cohen_kappa"]["high"]
+    )
+    assert round(told["alpha_nominal"]["value"], 4) == 0.4555 and told["raw"]["value"] == pytest.approx(0.701)
+    done = subprocess.run([*call, "--column", "nothing"], capture_output=True, text=True, cwd=root, timeout=60)
+    assert done.returncode == 2 and "no column of ratings" in done.stderr
