@@ -15,6 +15,7 @@ import numpy as np
 import streamlit as st
 
 from core.heat import STEP, complete, heats, stored
+from core.influence.models import MATCH
 from core.influence.shares import QUANTISED, Heat
 from core.steps import current
 from core.workspace import Workspace
@@ -79,6 +80,12 @@ def switch(record_id: str, record: Mapping[str, Any], key: str) -> dict[str, Any
     workspace = state.workspace()
     base = current(workspace, "influence")
     if base is None or base.params.get("score") == "self-influence" or not answer_of(record):
+        return None
+    if base.params["model"] == MATCH:
+        st.caption(
+            "Which words help or harm is told by the gradients of a language model; the matching proxy scores a record as a whole. "
+            "Name a model in the settings of the Quadrant page."
+        )
         return None
     known = heats(workspace, [record_id])
     if record_id not in known:
