@@ -104,6 +104,8 @@ def _summary(workspace: Workspace, data: Dataset, seen: View, found: Selection, 
     _reach(workspace, seen, found)
     ids = list(found.record_ids)
     title = f"{STRATEGIES[found.strategy].title}, {len(ids):,} records"
+    if seen.heuristic and "difficulty" in STRATEGIES[found.strategy].needs:
+        title += f" (difficulty: {found.params['difficulty_axis']})"  # it goes into the export's manifest
     with st.container(horizontal=True):
         if st.button(f"Select these {len(ids):,}", key="quadrant.take", type="primary", disabled=not ids):
             state.select(ids, title)

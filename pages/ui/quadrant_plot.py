@@ -136,7 +136,8 @@ def cards(data: Dataset, seen: View, placed: Quadrants) -> None:
     ids = np.asarray(seen.frame.ids, dtype=object)
     hard, helpful = np.asarray(seen.frame.difficulty, float), np.asarray(seen.frame.influence, float)
     total = max(1, int((placed.codes > 0).sum()))
-    said = f"difficulty cut {number(placed.difficulty_cut.value)}, influence cut {number(placed.influence_cut.value)}"
+    hard_by = f"heuristic difficulty ({seen.source})" if seen.heuristic else "difficulty"  # it goes into the export's manifest
+    said = f"{hard_by} cut {number(placed.difficulty_cut.value)}, influence cut {number(placed.influence_cut.value)}"
     for pair in ((1, 2), (3, 4)):
         for q, where in zip(pair, st.columns(2), strict=True):
             rows = np.flatnonzero(placed.codes == q)

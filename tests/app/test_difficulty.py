@@ -55,6 +55,20 @@ def test_the_axis_the_subset_and_its_manifest_say_heuristic(home):
     assert pick(workspace, "diq", 5).params["difficulty_axis"] == "Difficulty rating, as in the file"
 
 
+def test_a_selection_by_a_heuristic_carries_the_word_into_the_export(home, start, tmp_path):
+    from core.exporting import export_records
+
+    at = start("quadrant")
+    at.selectbox(key="quadrant.source").set_value("nll").run()
+    at.button(key="quadrant.select.1").click().run()
+    assert "heuristic difficulty (nll)" in at.session_state["selection"].title
+    at.button(key="quadrant.take").click().run()
+    chosen = at.session_state["selection"]
+    assert "Heuristic: NLL" in chosen.title
+    manifest = export_records(space(home), "jsonl", tmp_path / "out.jsonl", ids=chosen.ids, title=chosen.title)
+    assert "Heuristic: NLL" in json.dumps(manifest)
+
+
 def test_records_of_an_ifd_of_one_or_more_are_flagged_and_counted(home, start):
     at = start("quadrant")
     at.selectbox(key="quadrant.source").set_value("ifd_loss").run()
