@@ -24,6 +24,8 @@ from core.workspace import Workspace
 from pages.ui import state
 from pages.ui.safe import literal, short
 
+OPEN = "audit.rubric"
+
 
 def picker(workspace: Workspace, store: Store, sample: Sample) -> None:
     """What the sample is read with, and the way to another rubric or version."""
@@ -31,17 +33,14 @@ def picker(workspace: Workspace, store: Store, sample: Sample) -> None:
     found, problems = rubrics(workspace.path)
     newer = found.get(now.id)
     changed = newer is not None and newer.digest != now.digest
-    with st.popover(
-        f"Rubric: {literal(now.title, 40)}",
-        icon=":material/checklist:",
-        key=f"audit.rubric.{sample.id[:8]}.{now.digest[:8]}",
-    ):
+    with st.popover(f"Rubric: {literal(now.title, 40)}", icon=":material/checklist:", key=OPEN, on_change="rerun"):
         for text in problems:
             st.warning(literal(text, 400))
         if changed:
             st.markdown(f"This sample is read with an earlier version of **{literal(newer.title, 80)}**.")
-            if st.button("Read on with the version of now", key="audit.rubric.newer", type="primary"):
-                _use(store, sample, newer)
+            st.button(
+                "Read on with the version of now", key="audit.rubric.newer", type="primary", on_click=_use, args=(store, sample, newer)
+            )  # fmt: skip
         names = list(found)
         at = names.index(now.id) if now.id in found else 0
         chosen = st.selectbox(
@@ -51,8 +50,14 @@ def picker(workspace: Workspace, store: Store, sample: Sample) -> None:
         if one.note:
             st.caption(literal(one.note, 400))
         st.markdown("\n".join(f"- {literal(c.title, 120)}" for c in one.criteria))
-        if chosen != now.id and st.button("Read this sample with it", key="audit.rubric.use", type="primary"):
-            _use(store, sample, one)
+        if chosen != now.id:
+            st.button(
+                "Read this sample with it",
+                key="audit.rubric.use",
+                type="primary",
+                on_click=_use,
+                args=(store, sample, one),
+            )
         st.caption("Verdicts that were given keep the rubric, and the version of it, that they were given under.")
         with st.container(horizontal=True):
             st.button("Edit …", key="audit.rubric.edit", icon=":material/edit:", on_click=_ask, args=("edit", chosen))
@@ -71,18 +76,18 @@ def picker(workspace: Workspace, store: Store, sample: Sample) -> None:
 
 
 def _ask(what: str = "", name: str = "") -> None:
-    """Which dialog stands open; none when it is closed."""
+    """Which dialog stands open; none when it is closed. The list of rubrics gives way to it."""
     state.remember("audit.rubric.asked", (what, name))
-    state.remember("audit.rubric.asks", state.remembered("audit.rubric.asks", 0) + 1)
+    if what:
+        st.session_state[OPEN] = False
 
 
 def _use(store: Store, sample: Sample, rubric: Rubric) -> None:
+    st.session_state[OPEN] = False
     try:
         use_rubric(store, sample.id, rubric, state.reviewer())
     except QuadrantError as error:
-        st.error(literal(error, 400))
-        return
-    st.rerun()
+        st.toast(literal(error, 400), icon=":material/error:")
 
 
 @st.dialog("Import a rubric", on_dismiss=_ask)

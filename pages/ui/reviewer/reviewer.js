@@ -255,7 +255,7 @@ class Reviewer {
     this.memo = new Shelf(prefix);
     this.paper.host.memo = this.memo;
     this.skipped = new Set(this.memo.get("skipped")?.ids ?? []);
-    this.foldPane(this.memo.get("pane")?.folded ?? innerHeight < 1000);
+    this.foldPane(this.memo.get("pane")?.folded ?? (innerHeight < 1000 || this.root.clientWidth < 700));
     this.outbox = new Outbox(prefix, (payload) => this.tell("outbox", payload), () => this.drawSave());
     for (const verdict of this.outbox.pending.values()) {
       this.local.set(verdict.record_id, { verdict, position: verdict.position });
@@ -443,6 +443,7 @@ class Reviewer {
 
   refuse(text) {
     this.refusal = text;
+    this.foldPane(false);
     this.say(text);
     this.refresh();
   }
