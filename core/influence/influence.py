@@ -28,7 +28,7 @@ from core.influence.queries import Query
 from core.influence.scoring import SCORES, column
 from core.influence.setup import Setup, alone_and_together, prepare
 from core.progress import Progress, part
-from core.workspace import Inputs, Output, Result, digest_of
+from core.workspace import Inputs, Output, digest_of
 
 DEFAULTS: dict[str, Any] = {
     "model": models.MATCH,  # the matching proxy; or "proxy" (a language model trained here), a folder, a hub id
@@ -255,19 +255,6 @@ def _warnings(info: dict[str, Any], setup: Setup, count: int) -> list[str]:
             f"{len(few)} of {count} queries rest on fewer than 5 validation records (first: {few[0]}); their scores are noisy."
         )
     return found
-
-
-def token_shares(result: Result, inputs_model: models.LanguageModel, tokens: Tokens, rows: np.ndarray) -> np.ndarray:
-    """(B, T) each position's part of the influence of some records, from a stored result's direction. Sums to the influence.
-
-    The part of a position is what its activations contribute to the gradient, not the gradient of that token's own loss.
-    Errors: MissingInput when the direction was too large to be stored.
-    """
-    params = result.params
-    losses = ResponseLoss(inputs_model, params["loss"])
-    space = spaces.resolve(inputs_model.module, params["space"], params["rank"], params["seed"])
-    directions = read(result.file("direction.safetensors"), space, inputs_model.device)
-    return Ghost(losses, directions).score(tokens, rows, shares=True).shares
 
 
 def _check_sentence(gap: float | None, together: float | None) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import streamlit as st
 
 from core.heat import STEP, complete, heats, stored
-from core.influence.models import MATCH
+from core.influence.models import MATCH, PROXY
 from core.influence.shares import QUANTISED, Heat
 from core.steps import current
 from core.workspace import Workspace
@@ -53,7 +53,9 @@ def wire(heat: Heat, turn: Mapping[str, Any], note: str = "") -> dict[str, Any]:
 def proxy_note(workspace: Workspace) -> str:
     """What a reader must know of the model behind the colours."""
     base = current(workspace, "influence")
-    return "Of the proxy model, which is no judge of content." if base is not None and base.info.get("proxy") else ""
+    model = base.params["model"] if base is not None else ""
+    said = {PROXY: "Of the proxy language model, which is no judge of content.", MATCH: "Of the matching proxy."}
+    return said.get(model, "")
 
 
 def version(workspace: Workspace) -> str:
@@ -80,12 +82,6 @@ def switch(record_id: str, record: Mapping[str, Any], key: str) -> dict[str, Any
     workspace = state.workspace()
     base = current(workspace, "influence")
     if base is None or base.params.get("score") == "self-influence" or not answer_of(record):
-        return None
-    if base.params["model"] == MATCH:
-        st.caption(
-            "Which words help or harm is told by the gradients of a language model; the matching proxy scores a record as a whole. "
-            "Name a model in the settings of the Quadrant page."
-        )
         return None
     known = heats(workspace, [record_id])
     if record_id not in known:
