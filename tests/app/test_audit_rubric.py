@@ -101,3 +101,38 @@ def test_a_correction_is_compared_accepted_and_offered_at_the_export(space, samp
     (manifest,) = (space.path / "exports").glob("*.manifest.json")
     (told,) = json.loads(manifest.read_text("utf-8"))["subset"]["corrections"]
     assert told["record_id"] == record.record_id and told["proposed_by"] == "Bo"
+
+
+def test_a_record_tells_its_place_and_shows_how_it_differs_from_its_neighbours(space):
+    from core.influence.quadrant import QUADRANTS
+    from core.quality.duplicates import load_pairs
+    from core.steps import current
+    from pages.ui import audit_place
+
+    data = space.need()
+    ids = data.ids()
+    told = audit_place.about(space, data)([*ids, "gone-1"])
+    assert set(told) == set(ids)
+    facts = dict(told[ids[0]]["facts"])
+    influence = current(space, "influence").table(["influence"]).column(0).to_pylist()
+    assert facts["influence"] == f"{influence[0]:+.3g}" and facts["quadrant (medians)"] in QUADRANTS.values()
+    result = current(space, "duplicates")
+    pairs = load_pairs(result).over(max(result.info["floor"], result.params["threshold"]))
+    counts = {i: 0 for i in ids}
+    for a, b in zip(pairs.left.tolist(), pairs.right.tolist(), strict=True):
+        counts[ids[a]] += 1
+        counts[ids[b]] += 1
+    assert any(counts.values())
+    for one in ids:
+        said = told[one]["near"] or ""
+        assert ("near-duplicate" in said) == bool(counts[one])
+        assert not counts[one] or said.startswith(f"{counts[one]} near-duplicate")
+    one = max(ids, key=lambda i: counts[i])
+    cards = audit_place.near(space, data)(one)
+    assert 0 < len(cards) <= audit_place.MOST + 1
+    assert all(card["parts"] for card in cards if "more are" not in card["title"])
+    whole = data.table(["record_id", "response"]).to_pylist()
+    mine = next(row["response"] for row in whole if row["record_id"] == one)
+    part = next(part for part in cards[0]["parts"] if part["name"] == "response")
+    assert "".join(text for _, text in part["sides"][0]) == mine
+    assert audit_place.near(space, data)("gone-1") == []
