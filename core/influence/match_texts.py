@@ -1,6 +1,9 @@
 """The texts that the matching head reads, and their vectors: taken over by text from `embed` and from earlier results, or embedded."""
 
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +18,7 @@ from core.errors import InputError, QuadrantError
 from core.influence import matching
 from core.influence.encode import TARGETS
 from core.progress import Progress
-from core.workspace import Dataset, Inputs, Result
+from core.workspace import Dataset, Inputs
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def vectors(
         )
         together = _alone(encoder, texts, found)
         if keep:
-            _keep(inputs, keys, found, tokens, kept)
+            _keep(inputs, encoder.revision, keys, found, tokens, kept)
         facts = {"encoder": DEFAULT_MODEL, "revision": encoder.revision, "max_length": encoder.limit} | counts
     read = np.split(tokens, ends)
     lost = [a > b for a, b in zip(read, np.split(kept, ends), strict=True)]
@@ -113,24 +116,37 @@ def _known(inputs: Inputs, revision: str) -> Known:
     embedded = [r for n, r in inputs.results.items() if n.startswith("embed") and r.info.get("revision") == revision]
     base = Known.of(embedded)
     rows, arrays = dict(base.rows), list(base.arrays)
-    for result in [*inputs.earlier, *(r for n, r in inputs.results.items() if n == "influence")]:
-        if result.info.get("revision") == revision and result.info.get("encoder"):
-            try:
-                table, array = pq.read_table(result.file("texts.parquet")).to_pydict(), _read(result)
-            except (QuadrantError, OSError, ValueError, pa.ArrowInvalid):
-                continue
-            for row, key in enumerate(table["key"]):
-                rows.setdefault(key, (len(arrays), row, table["tokens"][row], table["kept"][row]))
-            arrays.append(array)
+    places: list[Callable[[str], Path]] = [r.file for r in inputs.earlier if r.info.get("revision") == revision]
+    places += [r.file for n, r in inputs.results.items() if n == "influence" and r.info.get("revision") == revision]
+    if inputs.kept is not None:  # earlier results are of the same parameters; vectors do not depend on most of them
+        places.append((inputs.kept / revision).joinpath)
+    for place in places:
+        try:
+            table = pq.read_table(place("texts.parquet")).to_pydict()
+            array = np.load(place("texts.npy"), mmap_mode="r", allow_pickle=False)
+        except (QuadrantError, OSError, ValueError, pa.ArrowInvalid):
+            continue
+        if len(array) != len(table["key"]):
+            continue  # killed between the two files
+        for row, key in enumerate(table["key"]):
+            rows.setdefault(key, (len(arrays), row, table["tokens"][row], table["kept"][row]))
+        arrays.append(array)
     return Known(rows, arrays)
 
 
-def _read(result: Result) -> np.ndarray:
-    return np.load(result.file("texts.npy"), mmap_mode="r", allow_pickle=False)
-
-
-def _keep(inputs: Inputs, keys: list[str], found: np.ndarray, tokens: np.ndarray, kept: np.ndarray) -> None:
+def _keep(
+    inputs: Inputs, revision: str, keys: list[str], found: np.ndarray, tokens: np.ndarray, kept: np.ndarray
+) -> None:
+    """The vectors of all distinct texts, with the result and in the folder that outlives it (one copy, replaced each time)."""
     first = list(dict(zip(reversed(keys), reversed(range(len(keys))), strict=True)).values())
     table = pa.table({"key": [keys[i] for i in first], "tokens": tokens[first], "kept": kept[first]})
     pq.write_table(table, inputs.files / "texts.parquet")
     np.save(inputs.files / "texts.npy", found[first], allow_pickle=False)
+    if inputs.kept is not None:
+        folder = inputs.kept / revision
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "texts.parquet").unlink(missing_ok=True)  # never the keys of one run beside the vectors of another
+        for name in ("texts.npy", "texts.parquet"):
+            part = folder / f"{name}.part"
+            shutil.copyfile(inputs.files / name, part)
+            part.replace(folder / name)

@@ -221,6 +221,8 @@ def test_on_the_embedded_model_vectors_are_reused_and_token_shares_sum_to_the_in
     add(workspace, "training", changed)
     second = compute(workspace, influence, influence.DEFAULTS, key="2" * 16)
     assert second.info["embedded"] == 1
+    other = compute(workspace, influence, influence.DEFAULTS | {"direction": "mean", "seed": 1}, key="4" * 16)
+    assert other.info["embedded"] == 0
     heat = compute(workspace, shares, shares.DEFAULTS, {"influence": second}, key="3" * 16)
     assert heat.info["agreement"] < 1e-5 and heat.info["records"] == 60
     ids, scores = workspace.dataset().ids(), second.table()["influence"].to_pylist()
