@@ -343,3 +343,30 @@ def test_what_stands_is_read_once_and_then_only_what_is_new(store, drawn, monkey
     with sqlite3.connect(store.name) as connection:
         connection.execute("DELETE FROM verdicts WHERE client_id != 'a'")
     assert [one.verdict.client_id for one in current_verdicts(store, drawn.id)] == ["a"]
+
+
+def test_tables_and_columns_that_are_missing_are_added_on_both_databases(database):
+    """What the first layout lacked, taken away from a database of now: brought back when it is opened, rows and all."""
+    from sqlalchemy import text
+
+    from core.review.schema import writing
+
+    store = open_store(database)
+    sample = add_sample(store, draw_random(IDS, 10, 7), name="Audit", role="training", dataset_digest="d1", by="Ada")
+    save_verdicts(
+        store, [Verdict("a", sample.id, IDS[0], IDS[0][:16], "Ada", "fail", {"correct": "no"}, "n", rubric="")]
+    )
+    with writing(store) as connection:
+        for column in ("rubric", "answer_notes", "error_types", "severity", "high_stakes", "guideline", "correction"):
+            connection.execute(text(f"ALTER TABLE verdicts DROP COLUMN {column}"))
+        for table in ("sample_rubrics", "edits", "rubrics"):
+            connection.execute(text(f"DROP TABLE {table}"))
+        connection.execute(text("UPDATE quadrant_meta SET value='1' WHERE key='schema'"))
+    again = open_store(database)
+    (kept,) = all_verdicts(again, sample.id)
+    assert kept == Verdict(
+        "a", sample.id, IDS[0], IDS[0][:16], "Ada", "fail", {"correct": "no"}, "n", created_at=kept.created_at
+    )
+    use_rubric(again, sample.id, CLINICAL, "Ada")
+    save_verdicts(again, [given(sample, "b", 1, correction="x", high_stakes=True, error_types=("fact",))])
+    assert all_verdicts(again, sample.id)[1].correction == "x" and rubric_of(again, sample.id) == CLINICAL
