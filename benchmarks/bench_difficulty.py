@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from core.dataset.importing import import_file
-from core.influence import ordinal, rated
-from core.influence.rank_measures import interval, length_matched_spearman, quadratic_kappa, spearman
-from core.influence.text_features import NAMES, text_features
+from core.influence.difficulty import ordinal, rated
+from core.influence.difficulty.rank_measures import interval, length_matched_spearman, quadratic_kappa, spearman
+from core.influence.difficulty.text_features import NAMES, text_features
 from core.steps import current, run_step, set_params
 from core.workspace import Workspace, open_workspace
 
@@ -75,7 +75,7 @@ def ceiling(right: np.ndarray, seed: int = 0, splits: int = 100) -> tuple[float,
 
 def auroc(score: np.ndarray, positive: np.ndarray) -> float:
     """Chance that a positive record scores above a negative one, ties half."""
-    from core.influence.rank_measures import ranks
+    from core.influence.difficulty.rank_measures import ranks
 
     n = int(positive.sum())
     return float((ranks(score)[positive].sum() - n * (n + 1) / 2) / (n * (len(score) - n)))

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.influence import matching
+from core.influence.match import matching
 
 SAMPLE = Path(__file__).parents[1] / "sample_data"
 

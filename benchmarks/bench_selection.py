@@ -3,7 +3,7 @@
     python -m benchmarks.bench_selection [--sets sample,medquad,t0] [--seeds 5] [--home DIR] [--data DIR]
 
 Each set is imported into a workspace of its own with one half of its validation records; the strategies rank by those. The other half
-measures. A head on frozen embeddings is trained on every pick (core/influence/head.py), because it takes half a second: a first
+measures. A head on frozen embeddings is trained on every pick (core/influence/proof/head.py), because it takes half a second: a first
 answer, no fine-tuning of a language model. What is done stays in the home, so a stopped run goes on.
 """
 
@@ -21,9 +21,9 @@ from core.choosing import pick, production_shares, restricted, selection_frame
 from core.dataset.importing import import_file
 from core.errors import QuadrantError
 from core.frame import difficulty_sources, has_values
-from core.influence.head import Head
-from core.influence.proof import t_interval
-from core.influence.selection import STRATEGIES
+from core.influence.proof.head import Head
+from core.influence.proof.proof import t_interval
+from core.influence.selection.strategies import STRATEGIES
 from core.steps import analysis, current, run_step, set_params
 from core.workspace import Workspace, digest_of, open_workspace, write_atomically
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from core.decisions import kept_ids
 from core.errors import MissingInput
 from core.frame import axis_title, column, difficulty_sources
-from core.influence.selection import STRATEGIES, Frame, Selection, heavy, parse_budget, select
+from core.influence.selection.strategies import STRATEGIES, Frame, Selection, heavy, parse_budget, select
 from core.picks import Reach, coverage_by_chance, describe, reach
 from core.steps import current
 from core.workspace import Dataset, Output, Result, Workspace, digest_of

@@ -214,7 +214,7 @@ def select(
     """
     from core.choosing import described, pick, selection_frame
     from core.decisions import open_reviews
-    from core.influence.selection import STRATEGIES
+    from core.influence.selection.strategies import STRATEGIES
     from core.review.subsets import add_subset
 
     space = open_workspace(workspace, create=False)
@@ -272,7 +272,7 @@ def proof(
     from dataclasses import asdict
 
     from core import proving
-    from core.influence.proof import parse_budgets, settings_from
+    from core.influence.proof.proof import parse_budgets, settings_from
 
     space = open_workspace(workspace, create=False)
     asked = settings_from({
@@ -386,17 +386,25 @@ def agreement(
     names = {one.title: one.name for one in known} | {one.name: one.name for one in known}
     unknown = [one for one in column or [] if one not in names]
     if unknown:
-        raise InputError(f"{unknown[0]!r} is no column of ratings. Known: {', '.join(one.title for one in known) or 'none'}.")
+        raise InputError(
+            f"{unknown[0]!r} is no column of ratings. Known: {', '.join(one.title for one in known) or 'none'}."
+        )
     chosen = [names[one] for one in column] if column else suggested(known)
     if len(chosen) < 2:
-        raise InputError("Agreement needs two columns that rate the same thing. Name them with --column, once for each.")
+        raise InputError(
+            "Agreement needs two columns that rate the same thing. Name them with --column, once for each."
+        )
     titles = [name.removeprefix("field.") for name in chosen]
     found = compare(ratings_of(data, chosen), titles, data.ids())
     kappa = "cohen_kappa" if len(chosen) == 2 else "fleiss_kappa"
     values = {"raw": found.raw, kappa: found.kappa, "ac1": found.ac1, "alpha_nominal": found.alpha}
     values |= {"alpha_ordinal": found.ordinal, "alpha_interval": found.interval} if found.numeric else {}
     pair = found.pair_intervals[0, 1].get("plain") if len(chosen) == 2 else found.intervals.get("fleiss")
-    ends = [found.intervals.get("raw"), pair, *(found.intervals.get(n) for n in ("ac1", "nominal", "ordinal", "interval"))]
+    ends = [
+        found.intervals.get("raw"),
+        pair,
+        *(found.intervals.get(n) for n in ("ac1", "nominal", "ordinal", "interval")),
+    ]
     facts = {
         "columns": titles, "records": found.records, "unanimous": found.unanimous, "resamples": found.resamples,
         "statistics": {
@@ -408,7 +416,11 @@ def agreement(
     lines = [f"{', '.join(titles)}: {found.records:,} records rated by two or more, {found.unanimous:,} unanimous"]
     for name, told in facts["statistics"].items():
         value = "undefined" if told["value"] is None else f"{told['value']:.4f}"
-        low_high = "no interval" if told["low"] is None else f"{told['low']:.3f} to {told['high']:.3f} (95 %, bootstrap by record)"
+        low_high = (
+            "no interval"
+            if told["low"] is None
+            else f"{told['low']:.3f} to {told['high']:.3f} (95 %, bootstrap by record)"
+        )
         lines.append(f"{name:14} {value}  {low_high}")
     say(json_, facts, "\n".join(lines))
 
@@ -522,7 +534,9 @@ def rerank(
         bring_in(space, file, "validation", "auto", None, reporter, _row(reporter, f"Import {file.name}"))
     role = "training" if records else "validation"
     if role == "validation" and space.dataset("validation") is None:
-        raise InputError("There is no validation set to rank against. Give --file, or name training records with --record.")
+        raise InputError(
+            "There is no validation set to rank against. Give --file, or name training records with --record."
+        )
     if records:
         named = f"{len(records)} records named on the command line"
         spec = reranking.by_ids(records, named)

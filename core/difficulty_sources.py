@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from core.frame import HEURISTICS, axis_title, column, difficulty_sources
-from core.influence.rank_measures import interval, length_matched_spearman, spearman
+from core.influence.difficulty.rank_measures import interval, length_matched_spearman, spearman
 from core.rating import learned, ratings_here
 from core.workspace import Dataset, Workspace
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from core.embedding.diversity import vendi, vendi_of_kernel
-from core.influence.selection import Selection
+from core.influence.selection.strategies import Selection
 from core.quality.mismatch import kl, smoothed
 
 PAIRS = 40_000_000  # production x training pairs looked at for coverage; above, production is sampled

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from core.figures import DEFAULT, GRID, Colours, intervals, plain
-from core.influence.proof import Interval, Marginal, Point
+from core.influence.proof.proof import Interval, Marginal, Point
 
 SPREAD = 0.05  # of a budget, between the points of two strategies, so that their intervals do not hide one another
 

@@ -16,8 +16,8 @@ import numpy as np
 from core.choosing import pick, restricted, selection_frame
 from core.errors import InputError, MissingInput, QuadrantError
 from core.influence import holdout
-from core.influence.learners import Learner, steps_for
-from core.influence.proof import (
+from core.influence.proof.learners import Learner, steps_for
+from core.influence.proof.proof import (
     ANY,
     Marginal,
     Point,
@@ -29,7 +29,7 @@ from core.influence.proof import (
     settings_from,
     verdicts,
 )  # fmt: skip
-from core.influence.selection import STRATEGIES, Frame, able
+from core.influence.selection.strategies import STRATEGIES, Frame, able
 from core.progress import Progress, silent
 from core.steps import current
 from core.workspace import Dataset, Workspace, digest_of, now, write_atomically
@@ -214,7 +214,7 @@ def _learner(
     forbidden: np.ndarray,
 ) -> Learner:
     if settings.learner == "head":
-        from core.influence.head import Head
+        from core.influence.proof.head import Head
 
         embed = current(workspace, "embed")
         other = embed if check is data else current(workspace, "embed:validation")
@@ -232,7 +232,7 @@ def _learner(
         checks = responses if check is data else check.column("response").to_pylist()
         return Head(embed.array(), responses, other.array()[check_rows], [checks[r] for r in check_rows], forbidden)
     from core.influence.encode import conversations
-    from core.influence.finetune import Causal
+    from core.influence.proof.finetune import Causal
 
     records = conversations(data)
     checks = records if check is data else conversations(check)

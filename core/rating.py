@@ -12,7 +12,7 @@ import numpy as np
 
 from core.decisions import kept_ids, open_reviews
 from core.errors import InputError, MissingInput
-from core.influence import ordinal, rated
+from core.influence.difficulty import ordinal, rated
 from core.review.ratings import Rating, agreed, all_ratings, in_force, save_ratings
 from core.steps import current, params_of, plan, set_params
 from core.workspace import Dataset, Result, Workspace

@@ -128,7 +128,7 @@ def _sentence(workspace: Workspace, ours: Result, spec: dict[str, Any], values: 
     """How approximate: against the exact column for the same records where there is one, else as measured with the sketches."""
     exact = _exact(workspace, spec)
     if exact is not None:
-        from core.influence.rank_measures import spearman
+        from core.influence.difficulty.rank_measures import spearman
 
         both = np.isfinite(exact) & np.isfinite(values)
         how = f"rank correlation with the exact scores for the same records {spearman(exact[both], values[both]):.3f}"

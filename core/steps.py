@@ -68,13 +68,13 @@ STEPS: dict[str, Step] = {
         SKETCH, 1, "Sketch the validation gradients", ("validation",), needs_if={"proxy": ("model", "proxy")}, asked=True,
     ),
     "difficulty": Step(
-        "core.influence.difficulty:run", 1, "Compute loss-based difficulty", ("training", "validation?"),
+        "core.influence.difficulty.loss_based:run", 1, "Compute loss-based difficulty", ("training", "validation?"),
         needs_if={"proxy": ("model", "proxy")},
     ),
-    "llm_difficulty": Step("core.influence.llm_difficulty:run", 1, "Rate difficulty with a language model", asked=True),
-    "classifier": Step("core.influence.classifier:run", 1, "Rate difficulty with a classifier", asked=True),
+    "llm_difficulty": Step("core.influence.difficulty.llm_difficulty:run", 1, "Rate difficulty with a language model", asked=True),
+    "classifier": Step("core.influence.difficulty.classifier:run", 1, "Rate difficulty with a classifier", asked=True),
     "rated_difficulty": Step(
-        "core.influence.rated:run", 1, "Learn difficulty from ratings", needs=("embed",),
+        "core.influence.difficulty.rated:run", 1, "Learn difficulty from ratings", needs=("embed",),
         needs_if={"llm_difficulty": ("source", "llm")}, asked=True,
     ),
 }  # fmt: skip

@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from core.frame import column, difficulty_sources, influence_sources
-from core.influence.selection import Frame
+from core.influence.selection.strategies import Frame
 from core.steps import current
 from core.workspace import Dataset, Workspace
 from pages.ui import jobs, quadrant_budget, quadrant_how, quadrant_plot, quadrant_rerank, state
@@ -34,7 +34,9 @@ def page() -> None:
 
         difficulty_view.panel(workspace, data)
         return
-    seen = data_of.view(workspace, data, state.remembered("quadrant.source", None), state.remembered("quadrant.query", "influence"))
+    seen = data_of.view(
+        workspace, data, state.remembered("quadrant.source", None), state.remembered("quadrant.query", "influence")
+    )
     influence = current(workspace, "influence")
     cuts = ("median", "median")
     if influence is None or seen.difficulty is None or not _any(seen.frame):

@@ -77,7 +77,7 @@ def fingerprint(params: dict[str, Any]) -> str:
 
 def run(inputs: Inputs) -> Output:
     if inputs.params["model"] == models.MATCH:
-        from core.influence import match_step
+        from core.influence.match import step as match_step
 
         return match_step.run(inputs)
     if inputs.params["direction"] == "auto":

@@ -60,7 +60,9 @@ class ResponseLoss:
         self.scale = (
             2.0**10 if model.dtype == "float16" else 1.0
         )  # of what is pushed back: float16 underflows below 6e-8
-        self.emphasis: np.ndarray | None = None  # (B,) a factor on each record's loss of the next batches, on the way back alone
+        self.emphasis: np.ndarray | None = (
+            None  # (B,) a factor on each record's loss of the next batches, on the way back alone
+        )
         self.module = model.module
         self.body = getattr(self.module, self.module.base_model_prefix or "-", None)
         self.head = self.module.get_output_embeddings()
@@ -172,7 +174,9 @@ def in_float32(losses: ResponseLoss) -> Iterator[ResponseLoss]:
     """The losses of the same model with its half-precision weights widened to float32, and back afterwards, bit for bit."""
     import torch
 
-    halves = [t for t in (*losses.module.parameters(), *losses.module.buffers()) if t.dtype in (torch.bfloat16, torch.float16)]
+    halves = [
+        t for t in (*losses.module.parameters(), *losses.module.buffers()) if t.dtype in (torch.bfloat16, torch.float16)
+    ]
     kinds = [t.dtype for t in halves]
     try:
         for t in halves:

@@ -53,7 +53,9 @@ def directions_of(
     the mean over j of the cosines of g with g_j is <g, u> / |g|, so M cosines cost one product and the length of g, which is exact.
     """
     if curvature is not None and curvature.kind == "ggn" and losses.model.dtype in ("bfloat16", "float16"):
-        with in_float32(losses) as wider:  # the inverse enlarges rounding: ranks like float64 at .91 to .99 in half precision
+        with in_float32(
+            losses
+        ) as wider:  # the inverse enlarges rounding: ranks like float64 at .91 to .99 in half precision
             return directions_of(wider, validation, asked, space, batch_tokens, curvature, progress, score)
     found = []
     if score == "mean-cosine" and curvature:

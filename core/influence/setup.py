@@ -66,7 +66,9 @@ def prepare(inputs: Inputs) -> Setup:
     )
     if params.get("adapter"):
         if params.get("checkpoints") or params.get("warmup"):
-            raise InputError("An adapter goes with one state of its model. Set checkpoints and warmup to none, or adapter to nothing.")
+            raise InputError(
+                "An adapter goes with one state of its model. Set checkpoints and warmup to none, or adapter to nothing."
+            )
         model = adapters.merged(model, params["adapter"])
     longest = min(params["max_length"], model.max_positions)
     if params["batch_tokens"]:

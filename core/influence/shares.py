@@ -73,7 +73,7 @@ def read_heat(result: Result, record_ids: Sequence[str]) -> dict[str, Heat]:
 
 def run(inputs: Inputs) -> Output:
     if inputs.params["model"] == models.MATCH:
-        from core.influence import match_shares
+        from core.influence.match import shares as match_shares
 
         return match_shares.run(inputs)
     params, data, progress = inputs.params, inputs.datasets["training"], inputs.progress

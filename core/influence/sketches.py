@@ -19,12 +19,12 @@ from core.errors import InputError, QuadrantError
 from core.influence import influence, models, spaces
 from core.influence.batches import Halving
 from core.influence.chunks import run_ragged
+from core.influence.difficulty.rank_measures import spearman
 from core.influence.direction import mean_gradient
 from core.influence.encode import Tokens, plan_batches
 from core.influence.ghost import Ghost
 from core.influence.losses import ResponseLoss, make_batch
 from core.influence.norms import Norms, Unfit
-from core.influence.rank_measures import spearman
 from core.influence.setup import prepare
 from core.progress import Progress, part
 from core.workspace import Inputs, Output, digest_of

@@ -61,7 +61,9 @@ def resolve(module: "torch.nn.Module", name: str, rank: int = 8, seed: int = 0) 
     if name == "adapter":
         own = getattr(module, "adapter_factors", None)
         if not own:
-            raise InputError("space=adapter takes gradients of an adapter, and none was named. Set influence.adapter to its folder.")
+            raise InputError(
+                "space=adapter takes gradients of an adapter, and none was named. Set influence.adapter to its folder."
+            )
         size = sum(a.numel() + b.numel() for a, b in own.values())
         return Space(name, tuple(own), max(a.shape[0] for a, _ in own.values()), seed, size, own)
     if name == "lora":

@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from core.frame import column, difficulty_sources
-from core.influence.quadrant import QUADRANTS, quadrants
+from core.influence.selection.quadrant import QUADRANTS, quadrants
 from core.quality.pairs import Pairs
 from core.steps import current
 from core.workspace import Dataset, Workspace

@@ -5,7 +5,7 @@ import streamlit as st
 
 from core.errors import QuadrantError
 from core.frame import has_values
-from core.influence.rated import LEAST
+from core.influence.difficulty.rated import LEAST
 from core.rating import learned, prepare_training, ratings_here, since
 from core.steps import current
 from core.workspace import Dataset, Result, Workspace

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from core.errors import QuadrantError
-from core.influence import llm_difficulty as step
-from core.influence import rater
+from core.influence.difficulty import llm_difficulty as step
+from core.influence.difficulty import rater
 from core.steps import current, params_of, set_params
 from core.workspace import Dataset, Workspace
 from pages.ui import jobs, state

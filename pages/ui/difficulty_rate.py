@@ -5,7 +5,7 @@ import uuid
 import streamlit as st
 
 from core.errors import QuadrantError
-from core.influence.rated import LEAST
+from core.influence.difficulty.rated import LEAST
 from core.rating import BATCH, mine, next_to_rate, rate, ratings_here
 from core.workspace import Dataset, Workspace
 from pages.ui import records, state

@@ -4,8 +4,8 @@ import math
 
 import streamlit as st
 
-from core.influence.proof import ANY, Interval
-from core.influence.selection import STRATEGIES
+from core.influence.proof.proof import ANY, Interval
+from core.influence.selection.strategies import STRATEGIES
 from core.proving import Standing
 from core.workspace import Workspace
 from pages.ui.safe import literal, short

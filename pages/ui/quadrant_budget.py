@@ -6,7 +6,7 @@ import streamlit as st
 from core import figures
 from core.decisions import open_reviews
 from core.errors import MissingInput, QuadrantError
-from core.influence.selection import STRATEGIES, Selection, heavy, parse_budget
+from core.influence.selection.strategies import STRATEGIES, Selection, heavy, parse_budget
 from core.review.subsets import add_subset
 from core.workspace import Dataset, Workspace
 from pages.ui import palette, quadrant_picks, quadrant_rivals, state

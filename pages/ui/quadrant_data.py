@@ -10,7 +10,7 @@ import streamlit as st
 from core.choosing import selection_frame
 from core.decisions import open_reviews
 from core.frame import FROM_RESULTS, HEURISTICS, axis_title, column, difficulty_sources, influence_sources
-from core.influence.selection import Frame
+from core.influence.selection.strategies import Frame
 from core.review.ledger import ledger, removed_ids
 from core.steps import current
 from core.workspace import Dataset, Workspace

@@ -5,7 +5,7 @@ import streamlit as st
 
 from core.choosing import pick, production_reach
 from core.errors import QuadrantError
-from core.influence.selection import STRATEGIES, Frame, Selection, able, heavy
+from core.influence.selection.strategies import STRATEGIES, Frame, Selection, able, heavy
 from core.picks import Reach, coverage_by_chance, describe, overlaps
 from core.steps import current
 from core.workspace import Workspace

@@ -5,7 +5,7 @@ import streamlit as st
 
 from core.errors import InputError
 from core.frame import available
-from core.influence.quadrant import QUADRANTS, Quadrants, quadrants
+from core.influence.selection.quadrant import QUADRANTS, Quadrants, quadrants
 from core.workspace import Dataset, Workspace
 from pages.ui import palette, quadrant_how, records, state
 from pages.ui import quadrant_data as data_of
@@ -136,7 +136,9 @@ def cards(data: Dataset, seen: View, placed: Quadrants) -> None:
     ids = np.asarray(seen.frame.ids, dtype=object)
     hard, helpful = np.asarray(seen.frame.difficulty, float), np.asarray(seen.frame.influence, float)
     total = max(1, int((placed.codes > 0).sum()))
-    hard_by = f"heuristic difficulty ({seen.source})" if seen.heuristic else "difficulty"  # it goes into the export's manifest
+    hard_by = (
+        f"heuristic difficulty ({seen.source})" if seen.heuristic else "difficulty"
+    )  # it goes into the export's manifest
     said = f"{hard_by} cut {number(placed.difficulty_cut.value)}, influence cut {number(placed.influence_cut.value)}"
     for pair in ((1, 2), (3, 4)):
         for q, where in zip(pair, st.columns(2), strict=True):

@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from core.influence.selection import STRATEGIES, Selection
+from core.influence.selection.strategies import STRATEGIES, Selection
 from core.picks import expected_jaccard
 from core.workspace import Workspace
 from pages.ui import jobs, quadrant_picks

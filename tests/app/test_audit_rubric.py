@@ -104,7 +104,7 @@ def test_a_correction_is_compared_accepted_and_offered_at_the_export(space, samp
 
 
 def test_a_record_tells_its_place_and_shows_how_it_differs_from_its_neighbours(space):
-    from core.influence.quadrant import QUADRANTS
+    from core.influence.selection.quadrant import QUADRANTS
     from core.quality.duplicates import load_pairs
     from core.steps import current
     from pages.ui import audit_place

@@ -6,7 +6,7 @@ import pytest
 from core.choosing import pick, selection_frame
 from core.decisions import open_reviews
 from core.errors import MissingInput
-from core.influence.selection import STRATEGIES
+from core.influence.selection.strategies import STRATEGIES
 from core.review.subsets import subset_ids, subsets
 from core.steps import current
 from core.workspace import open_workspace
@@ -115,7 +115,7 @@ def test_every_strategy_is_compared_and_coverage_stands_beside_chance(home, star
 
 
 def test_a_heavy_strategy_is_offered_as_a_job_and_its_order_serves_smaller_budgets(home, start, monkeypatch):
-    from core.influence import selection
+    from core.influence.selection import strategies as selection
 
     workspace = space(home)
     whole = pick(workspace, "k-centre", 20)

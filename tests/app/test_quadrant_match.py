@@ -1,7 +1,7 @@
 """What the quadrant page says of the matching proxy."""
 
 from core.influence.influence import DEFAULTS
-from core.influence.match_step import MATCH_LIMIT
+from core.influence.match.step import MATCH_LIMIT
 from pages.ui.quadrant_how import facts
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from core.influence import holdout
 from core.influence.encode import plan_batches
-from core.influence.quadrant import diq_order, quadrants, reduces_to
+from core.influence.selection.quadrant import diq_order, quadrants, reduces_to
 
 values = st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), min_size=1, max_size=40)
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from benchmarks.bench_difficulty import afrimed, auroc, ceiling, learned
-from core.influence import rated
-from core.influence.rank_measures import spearman
+from core.influence.difficulty import rated
+from core.influence.difficulty.rank_measures import spearman
 from tests.unit.test_influence_steps import add
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"

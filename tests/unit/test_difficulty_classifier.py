@@ -7,7 +7,7 @@ import pytest
 
 from core.dataset.importing import import_file
 from core.errors import InputError, MissingInput
-from core.influence import classifier
+from core.influence.difficulty import classifier
 from core.steps import current, run_step, set_params
 from core.workspace import open_workspace
 

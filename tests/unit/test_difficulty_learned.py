@@ -9,8 +9,8 @@ from core.dataset.importing import import_file
 from core.decisions import open_reviews
 from core.difficulty_sources import compare
 from core.errors import InputError, MissingInput
-from core.influence import ordinal, rank_measures, rated
-from core.influence.text_features import NAMES, text_features
+from core.influence.difficulty import ordinal, rank_measures, rated
+from core.influence.difficulty.text_features import NAMES, text_features
 from core.rating import next_to_rate, prepare_training, rate, ratings_here, read_ratings, since
 from core.review.ratings import Rating, agreed, all_ratings, in_force, save_ratings
 from core.steps import current, params_of, run_step, set_params

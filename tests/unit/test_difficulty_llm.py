@@ -14,8 +14,8 @@ import pytest
 
 from core.dataset.importing import import_file
 from core.errors import Cancelled, InputError, MissingInput
-from core.influence import llm_difficulty, rater
 from core.influence.chat import ask, endpoint
+from core.influence.difficulty import llm_difficulty, rater
 from core.steps import current, params_of, run_step, set_params
 from core.workspace import open_workspace
 

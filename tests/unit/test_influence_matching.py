@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from core.errors import InputError
-from core.influence import influence, match_step, match_texts, matching, shares
+from core.influence import influence, shares
 from core.influence import setup as setups
+from core.influence.match import matching
+from core.influence.match import step as match_step
+from core.influence.match import texts as match_texts
 from core.progress import silent
 from tests.unit.test_influence_steps import add, compute, rows
 

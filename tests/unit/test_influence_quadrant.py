@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core.errors import InputError
-from core.influence.quadrant import cut, diq_order, quadrants, reduces_to
+from core.influence.selection.quadrant import cut, diq_order, quadrants, reduces_to
 
 IDS = ["a-1", "b-1", "c-1", "d-1", "e-1", "f-1"]
 HARD = np.array([5.0, 4, 3, 2, 1, 4])

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from core.embedding.neighbours import knn
 from core.errors import InputError, MissingInput
-from core.influence import by_embedding, spread
-from core.influence.selection import STRATEGIES, Frame, overlap, parse_budget, select
-from core.influence.spending import capped, largest_remainder, quotas
+from core.influence.difficulty.spending import capped, largest_remainder, quotas
+from core.influence.selection import by_embedding, spread
+from core.influence.selection.strategies import STRATEGIES, Frame, overlap, parse_budget, select
 
 N = 200
 RNG = np.random.default_rng(5)

@@ -10,9 +10,10 @@ import pytest
 
 from core.dataset.columns import SCHEMA
 from core.errors import Cancelled, InputError, MissingInput
-from core.influence import difficulty, influence, proxy
+from core.influence import influence, proxy
 from core.influence import setup as subject
 from core.influence.batches import Halving
+from core.influence.difficulty import loss_based as difficulty
 from core.influence.encode import Encoder, conversations
 from core.influence.models import load
 from core.progress import silent

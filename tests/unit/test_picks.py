@@ -7,7 +7,7 @@ import pytest
 
 from core import picks
 from core.embedding.coverage import distinct_coverage
-from core.influence.selection import Frame, select
+from core.influence.selection.strategies import Frame, select
 
 
 def units(count: int, width: int = 6, seed: int = 0) -> np.ndarray:

@@ -9,9 +9,9 @@ import pytest
 from core import proving
 from core.dataset.importing import import_file
 from core.errors import Cancelled, InputError
-from core.influence.head import Head
-from core.influence.learners import Fit, batches, check_rows, steps_for
-from core.influence.proof import (
+from core.influence.proof.head import Head
+from core.influence.proof.learners import Fit, batches, check_rows, steps_for
+from core.influence.proof.proof import (
     ANY,
     marginal_runs,
     marginals,
@@ -160,7 +160,7 @@ def test_a_learner_refuses_the_validation_set():
 def test_a_causal_model_learns_and_goes_back_to_its_start(kind, tmp_path):
     from core.influence import proxy
     from core.influence.encode import Conversation
-    from core.influence.finetune import Causal
+    from core.influence.proof.finetune import Causal
 
     rng = np.random.default_rng(0)
     words = [f"w{n}" for n in range(30)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.influence.proof import Interval, Marginal, points
+from core.influence.proof.proof import Interval, Marginal, points
 from core.proof_figures import gap_by_budget, loss_by_budget, marginal_values
 
 

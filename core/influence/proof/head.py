@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from core.errors import InputError
-from core.influence.learners import Fit, batches, check_rows, rate
+from core.influence.proof.learners import Fit, batches, check_rows, rate
 from core.progress import Progress, silent
 from core.workspace import digest_of
 

@@ -15,9 +15,9 @@ from core.errors import InputError
 from core.influence import spaces
 from core.influence.direction import transposed
 from core.influence.encode import Conversation, Encoder, iterate, plan_batches
-from core.influence.learners import Fit, batches, check_rows, rate
 from core.influence.losses import ResponseLoss, make_batch
 from core.influence.models import PROXY, LanguageModel, choose_device, load
+from core.influence.proof.learners import Fit, batches, check_rows, rate
 from core.influence.warmup import adapter
 from core.progress import Progress, silent
 from core.workspace import digest_of

@@ -1,7 +1,7 @@
 """The step `rated_difficulty`: difficulty as people, a language model or a column rated it, learned and carried over to every record.
 
-Features are the frozen embeddings and transparent text features (core.influence.text_features), both blocks scaled to weigh the same;
-the model is core.influence.ordinal. What it is worth is measured on ratings it had not seen, by repeated cross-validation.
+Features are the frozen embeddings and transparent text features (text_features.py), both blocks scaled to weigh the same;
+the model is core.influence.difficulty.ordinal. What it is worth is measured on ratings it had not seen, by repeated cross-validation.
 """
 
 import time
@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from core.errors import MissingInput
-from core.influence import ordinal
-from core.influence.rank_measures import interval, length_matched_spearman, quadratic_kappa, spearman
-from core.influence.text_features import NAMES, text_features
+from core.influence.difficulty import ordinal
+from core.influence.difficulty.rank_measures import interval, length_matched_spearman, quadratic_kappa, spearman
+from core.influence.difficulty.text_features import NAMES, text_features
 from core.workspace import Dataset, Inputs, Output
 
 DEFAULTS: dict[str, Any] = {

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from core.errors import InputError, MissingInput
-from core.influence import by_embedding
-from core.influence.candidates import Frame, known
-from core.influence.quadrant import diq_order, quadrants, reduces_to
-from core.influence.spending import capped, quotas
+from core.influence.difficulty.candidates import Frame, known
+from core.influence.difficulty.spending import capped, quotas
+from core.influence.selection import by_embedding
+from core.influence.selection.quadrant import diq_order, quadrants, reduces_to
 
 BUDGET = re.compile(r"\s*([0-9][0-9_, ]*(?:\.[0-9]+)?|\.[0-9]+)\s*(%?)\s*")
 HEAVY = 2e10  # floating-point operations: above, a pick takes about a second or more and belongs into a job

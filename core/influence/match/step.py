@@ -15,9 +15,10 @@ import pyarrow as pa
 
 from core.embedding.texts import common_lead
 from core.errors import InputError
-from core.influence import holdout, matching, queries
-from core.influence.match_texts import Side, side, vectors
-from core.influence.matching import Part
+from core.influence import holdout, queries
+from core.influence.match import matching
+from core.influence.match.matching import Part
+from core.influence.match.texts import Side, side, vectors
 from core.influence.scoring import SCORES
 from core.progress import part
 from core.workspace import Inputs, Output, digest_of

@@ -15,8 +15,8 @@ from core.embedding.encode import Known, embed_texts
 from core.embedding.encoders import DEFAULT_MODEL, default_model_path, open_encoder
 from core.embedding.texts import text_key, without_lead
 from core.errors import InputError, QuadrantError
-from core.influence import matching
 from core.influence.encode import TARGETS
+from core.influence.match import matching
 from core.progress import Progress
 from core.workspace import Dataset, Inputs
 

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from core.influence.quadrant import ranking
+from core.influence.selection.quadrant import ranking
 
 
 @dataclass(frozen=True)

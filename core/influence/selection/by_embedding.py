@@ -1,6 +1,6 @@
 """Strategies that look at embeddings: near the validation set, near what production lacks, spread out, typical.
 
-Each takes a frame, a size and parameters, and returns (rows, best first; notes), like those of core.influence.selection.
+Each takes a frame, a size and parameters, and returns (rows, best first; notes), like those of core.influence.selection.strategies.
 """
 
 from typing import Any
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from core.errors import InputError, MissingInput
-from core.influence import spread
-from core.influence.candidates import Frame
-from core.influence.spread import EXACT_UNTIL, facility_location, facility_location_sparse, in_turn
+from core.influence.difficulty.candidates import Frame
+from core.influence.selection import spread
+from core.influence.selection.spread import EXACT_UNTIL, facility_location, facility_location_sparse, in_turn
 
 
 def similarity(frame: Frame, size: int, params: dict[str, Any]) -> tuple[np.ndarray, list[str]]:

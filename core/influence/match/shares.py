@@ -14,7 +14,7 @@ from core.embedding.encoders import DEFAULT_MODEL, open_encoder
 from core.errors import InputError
 from core.influence import spans
 from core.influence.encode import Conversation
-from core.influence.match_step import Fitted, fitted
+from core.influence.match.step import Fitted, fitted
 from core.workspace import Inputs, Output
 
 

@@ -22,8 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from core.errors import InputError, MissingInput
-from core.influence import rater
 from core.influence.chat import STYLES, Endpoint, Refused, Unreachable, ask, endpoint
+from core.influence.difficulty import rater
 from core.workspace import Dataset, Inputs, Output, digest_of
 
 DEFAULTS: dict[str, Any] = {
@@ -59,7 +59,7 @@ def fingerprint(params: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run would send; tokens are estimates of what is read and written (`core.influence.rater.tokens`)."""
+    """What a run would send; tokens are estimates of what is read and written (`core.influence.difficulty.rater.tokens`)."""
 
     records: int  # that would be sent now
     known: int  # already answered, not sent again
