@@ -66,7 +66,7 @@ def hash_of(value) -> str:
 
 
 def compute(workspace, module, params, results=None, key=None, progress=silent):
-    step = module.__name__.rpartition(".")[2]
+    step = "difficulty" if module is difficulty else module.__name__.rpartition(".")[2]
     datasets = {r: d for r in ("training", "validation") if (d := workspace.dataset(r)) is not None}
     key = key or hash_of([step, params, [d.digest for d in datasets.values()]]) * 2
     recipe = {"version": 1, "params": params, "inputs": {}}
