@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow.compute as pc
 
-from core.quality.rules import Records, Rule, parse_json
+from core.quality.json_kinds import parse_json
+from core.quality.rules import Records, Rule
 
 READY: tuple[Rule, ...] = (
     Rule("empty_response", "The response is not empty", "not_empty", {"column": "response"}, origin="ready"),

@@ -4,11 +4,10 @@ A rule is a `Rule`; a kind is a function from (Records, params) to violations (r
 (through Arrow): linear in the text whatever the pattern, so a rule that a user types cannot hang the check.
 """
 
-import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from core.errors import InputError
+from core.quality.json_kinds import check_schema, json_keys, json_schema
+from core.quality.languages import language
+from core.quality.records import Found, Records, Violation, rows_where, starts_of
+from core.quality.style_kinds import BULLETS, HEADINGS, NUMBERS, heading_style, list_style, no_section, section_pattern
+
+__all__ = ["KINDS", "Found", "Records", "Rule", "Violation", "check", "check_rule", "rule_from", "section_pattern"]
 
 TEXTS = ("prompt", "response", "reasoning", "system", "category", "language", "annotator")
 SEVERITIES = ("error", "warning")
@@ -36,21 +41,6 @@ class Rule:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
-
-
-class Violation(NamedTuple):
-    row: int
-    message: str
-    snippet: str
-
-
-class Found(NamedTuple):
-    """What a kind reports: the row, what is wrong, and where in which column (-1: no place to show)."""
-
-    row: int
-    message: str
-    column: str = "response"
-    at: int = 0
 
 
 def rule_from(value: dict[str, Any]) -> Rule:
@@ -84,6 +74,18 @@ def check_rule(rule: Rule) -> None:
         if not rule.params.get("pattern"):
             raise InputError(f"Rule {rule.id}: kind {rule.kind} needs a `pattern`.")
         check_pattern(str(rule.params["pattern"]), rule.id)
+    if rule.kind == "json_schema":
+        check_schema(rule.params.get("schema"), rule.id)
+    if "label" in allowed and not str(rule.params.get("label") or "").strip():
+        raise InputError(f"Rule {rule.id}: kind {rule.kind} needs a `label`.")
+    for name, known in _CHOICES.get(rule.kind, {}).items():
+        if rule.params.get(name) is not None and rule.params[name] not in known:
+            raise InputError(f"Rule {rule.id}: {name} is {rule.params[name]!r}; it must be one of {' '.join(known)}.")
+    if rule.kind in _CHOICES and not any(rule.params.get(name) for name in _CHOICES[rule.kind]):
+        raise InputError(f"Rule {rule.id}: kind {rule.kind} needs {' or '.join(_CHOICES[rule.kind])}.")
+
+
+_CHOICES = {"list_style": {"bullet": BULLETS, "number": NUMBERS}, "heading_style": {"style": (*HEADINGS, "none")}}
 
 
 def check_pattern(pattern: str, where: str) -> None:
@@ -94,110 +96,28 @@ def check_pattern(pattern: str, where: str) -> None:
         raise InputError(f"Rule {where}: RE2 does not take the pattern {pattern!r} ({reason}). Correct it.") from error
 
 
-class Records:
-    """The text columns of some records, read once and shared by all rules. Null counts as empty text."""
-
-    def __init__(self, table: pa.Table):
-        self.table = table
-        self._texts: dict[str, pa.Array] = {}
-        self._lists: dict[str, list[str]] = {}
-        self._parts: dict[str, tuple[np.ndarray, Records]] = {}
-
-    def __len__(self) -> int:
-        return self.table.num_rows
-
-    def text(self, column: str) -> pa.Array:
-        if column not in self._texts:
-            if column in self.table.column_names:
-                values = self.table[column].combine_chunks().cast(pa.large_string())
-                self._texts[column] = pc.fill_null(values, "")
-            else:
-                self._texts[column] = pa.array([""] * len(self), pa.large_string())
-        return self._texts[column]
-
-    def texts(self, column: str) -> list[str]:
-        if column not in self._lists:
-            self._lists[column] = self.text(column).to_pylist()
-        return self._lists[column]
-
-    @cached_property
-    def turns(self) -> list[list[tuple[str, bool]]]:
-        """Of each record the (role, has content) of its turns; tool calls and parts that are no text count as content."""
-        return [_turns(text) for text in self.texts("messages")]
-
-    @cached_property
-    def categories(self) -> np.ndarray:
-        """(N,) category or None."""
-        if "category" not in self.table.column_names:
-            return np.full(len(self), None, dtype=object)
-        return np.array(self.table["category"].to_pylist() or [], dtype=object)
-
-    def of(self, category: str) -> tuple[np.ndarray, "Records"]:
-        """The rows of one category, and those records."""
-        if category not in self._parts:
-            rows = np.flatnonzero(self.categories == category)
-            self._parts[category] = rows, Records(self.table.take(pa.array(rows, pa.int64())))
-        return self._parts[category]
-
-
-def _turns(text: str) -> list[tuple[str, bool]]:
-    try:
-        messages = json.loads(text)
-    except ValueError:
-        return []
-    if not isinstance(messages, list):
-        return []
-    found = []
-    for message in messages:
-        if isinstance(message, dict):
-            content = message.get("content")
-            filled = bool(content.strip()) if isinstance(content, str) else bool(content)
-            filled = filled or bool(message.get("tool_calls") or message.get("function_call"))
-            found.append((str(message.get("role")), filled))
-    return found
-
-
 # -- kinds -------------------------------------------------------------------------------------------------------------
-
-
-def _rows(mask: pa.Array) -> list[int]:
-    return np.flatnonzero(mask.to_numpy(zero_copy_only=False)).tolist()
-
-
-def _starts(texts: pa.Array, rows: list[int], pattern: str) -> list[int]:
-    """Character position of the first match in each of some texts."""
-    some = texts.take(pa.array(rows, pa.int64()))
-    at = pc.find_substring_regex(some, pattern).to_pylist()  # in bytes
-    return [
-        len(text.encode()[:start].decode("utf-8", "ignore")) for text, start in zip(some.to_pylist(), at, strict=True)
-    ]
 
 
 def _matches(records: Records, params: dict) -> Iterator[Found]:
     column = params.get("column", "response")
     hit = pc.match_substring_regex(records.text(column), params["pattern"])
-    for row in _rows(pc.invert(hit)):
+    for row in rows_where(pc.invert(hit)):
         yield Found(row, params.get("message") or f"the {column} lacks what the rule asks for", column, 0)
 
 
 def _forbids(records: Records, params: dict) -> Iterator[Found]:
     column = params.get("column", "response")
     texts = records.text(column)
-    rows = _rows(pc.match_substring_regex(texts, params["pattern"]))
-    for row, at in zip(rows, _starts(texts, rows, params["pattern"]) if rows else [], strict=True):
+    rows = rows_where(pc.match_substring_regex(texts, params["pattern"]))
+    for row, at in zip(rows, starts_of(texts, rows, params["pattern"]) if rows else [], strict=True):
         yield Found(row, params.get("message") or f"the {column} holds what the rule forbids", column, at)
-
-
-def section_pattern(label: str) -> str:
-    """A line that opens a section: "Label:", "**Label:**", "## Label", "- Label:", "1. Label:" …, the case as in `label`."""
-    opening = r"(?m)^[ \t]*(?:#{1,6}[ \t]*|[-*•][ \t]+|\d+[.)][ \t]+)?[*_]{0,3}"
-    return opening + re.escape(label) + r"[*_]{0,3}[ \t]*(?::|$|[*_]{1,3}:)"
 
 
 def _section(records: Records, params: dict) -> Iterator[Found]:
     column, label = params.get("column", "response"), params["label"]
     texts = records.text(column)
-    missing = _rows(pc.invert(pc.match_substring_regex(texts, section_pattern(label))))
+    missing = rows_where(pc.invert(pc.match_substring_regex(texts, section_pattern(label))))
     if not missing:
         return
     some = texts.take(pa.array(missing, pa.int64()))
@@ -226,60 +146,11 @@ def _first_label(records: Records, params: dict) -> Iterator[Found]:
                 yield Found(row, f"“{label}” has the value “{value[:40]}”; {expected}", "response", hit.start(2))
 
 
-def parse_json(text: str) -> Any:
-    """The value of a JSON object or array; ValueError otherwise, also for a fenced one."""
-    text = text.strip()
-    if not text.startswith(("{", "[")):
-        raise ValueError("does not start with { or [")
-    try:
-        return json.loads(text)
-    except RecursionError as error:
-        raise ValueError("is nested too deeply") from error
-
-
-_JSON_TYPES = {
-    "string": str,
-    "number": (int, float),
-    "boolean": bool,
-    "array": list,
-    "object": dict,
-    "null": type(None),
-}
-
-
-def _json(records: Records, params: dict) -> Iterator[Found]:
-    required, types = params.get("required", []), params.get("types", {})
-    for row, text in enumerate(records.texts("response")):
-        try:
-            value = parse_json(text)
-        except ValueError as error:
-            fenced = text.lstrip().startswith("```")
-            yield Found(
-                row, "the JSON stands inside a code fence" if fenced else f"the response is not JSON: {str(error)[:80]}"
-            )
-            continue
-        if (required or types) and not isinstance(value, dict):
-            yield Found(row, "the response is a JSON array; an object is expected")
-            continue
-        absent = [key for key in required if key not in value]
-        if absent:
-            yield Found(row, f"the JSON lacks {', '.join(repr(key) for key in absent)}")
-        for key, name in types.items():
-            if key in value and not _is_json(value[key], name):
-                yield Found(row, f"{key!r} in the JSON is not of type {name}")
-
-
-def _is_json(value: Any, name: str) -> bool:
-    if isinstance(value, bool) and name != "boolean":
-        return False
-    return isinstance(value, _JSON_TYPES.get(name, object))
-
-
 def _stray_space(records: Records, params: dict) -> Iterator[Found]:
     for column in params.get("columns", ["prompt", "response"]):
         texts = records.text(column)
         for pattern, what in ((r"[\s\x{a0}\x{200b}\x{feff}]\z", "ends"), (r"\A[\s\x{a0}\x{200b}\x{feff}]", "starts")):
-            for row in _rows(pc.match_substring_regex(texts, pattern)):
+            for row in rows_where(pc.match_substring_regex(texts, pattern)):
                 length = len(texts[row].as_py())
                 yield Found(row, f"the {column} {what} with white space", column, length if what == "ends" else 0)
 
@@ -321,16 +192,24 @@ def _empty_turns(records: Records, params: dict) -> Iterator[Found]:
 
 
 def _reasoning(records: Records, params: dict) -> Iterator[Found]:
-    least = params.get("least", 1)
-    responses = records.texts("response")
-    for row, text in enumerate(records.texts("reasoning")):
-        stripped = text.strip()
-        if not stripped:
+    """Reasoning that is absent, too short, or no reasoning: a copy of prompt or response, few words, or the same text many times."""
+    least, words, repeats = params.get("least", 1), params.get("words", 0), params.get("repeats", 0)
+    responses, prompts = records.texts("response"), records.texts("prompt")
+    stripped = [text.strip() for text in records.texts("reasoning")]
+    count = Counter(stripped) if repeats else {}
+    for row, text in enumerate(stripped):
+        if not text:
             yield Found(row, "there is no reasoning", "reasoning", -1)
-        elif len(stripped) < least:
-            yield Found(row, f"the reasoning has {len(stripped)} characters; {least} at the least", "reasoning", 0)
-        elif stripped == responses[row].strip():
+        elif len(text) < least:
+            yield Found(row, f"the reasoning has {len(text)} characters; {least} at the least", "reasoning", 0)
+        elif text == responses[row].strip():
             yield Found(row, "the reasoning only repeats the response", "reasoning", 0)
+        elif text == prompts[row].strip():
+            yield Found(row, "the reasoning only repeats the prompt", "reasoning", 0)
+        elif words and len(set(text.casefold().split())) < words:
+            yield Found(row, f"the reasoning has fewer than {words} different words", "reasoning", 0)
+        elif repeats and count[text] >= repeats:
+            yield Found(row, f"{count[text]:,} records have this very reasoning", "reasoning", 0)
 
 
 # The ends that a cut-off text has: a comma, a hyphen, an opening bracket, or a word that no sentence ends on.
@@ -367,7 +246,7 @@ def _complete(records: Records, params: dict) -> Iterator[Found]:
 
 def _not_empty(records: Records, params: dict) -> Iterator[Found]:
     column = params.get("column", "response")
-    for row in _rows(pc.invert(pc.match_substring_regex(records.text(column), r"[^\s\x{a0}\x{200b}\x{feff}]"))):
+    for row in rows_where(pc.invert(pc.match_substring_regex(records.text(column), r"[^\s\x{a0}\x{200b}\x{feff}]"))):
         yield Found(row, f"the {column} is empty", column, -1)
 
 
@@ -398,13 +277,18 @@ KINDS: dict[str, Kind] = {
     "forbids": Kind(_forbids, ("column", "pattern", "message"), "The text must not match a pattern"),
     "section": Kind(_section, ("column", "label"), "A section must be there"),
     "first_label": Kind(_first_label, ("label", "values", "space"), "The first line must be “Label: value”"),
-    "json": Kind(_json, ("required", "types"), "The response must be JSON"),
+    "no_section": Kind(no_section, ("column", "label"), "A section must not be there"),
+    "json": Kind(json_keys, ("required", "types"), "The response must be JSON"),
+    "json_schema": Kind(json_schema, ("schema",), "The response must hold to a JSON Schema"),
+    "list_style": Kind(list_style, ("column", "bullet", "number"), "List items open with one sign"),
+    "heading_style": Kind(heading_style, ("column", "style"), "Headings are written one way"),
+    "language": Kind(language, ("column",), "The text is in its declared language"),
     "stray_space": Kind(_stray_space, ("columns",), "No white space at the ends"),
     "length": Kind(_length, ("column", "low", "high"), "The length must be in a band"),
     "turn_order": Kind(_turn_order, (), "User and assistant take turns"),
     "empty_turns": Kind(_empty_turns, (), "No turn is empty"),
     "not_empty": Kind(_not_empty, ("column",), "The text must not be empty"),
-    "reasoning": Kind(_reasoning, ("least",), "The reasoning must be there"),
+    "reasoning": Kind(_reasoning, ("least", "words", "repeats"), "The reasoning must be there"),
     "complete": Kind(_complete, (), "The response must not be cut off"),
     "label_casing": Kind(_label_casing, ("column",), "Labels are written one way"),
 }
