@@ -47,7 +47,7 @@ STEPS: dict[str, Step] = {
     "clusters": Step("core.embedding.clusters:run", 2, "Find and name clusters", needs=("embed", "neighbours")),
     "duplicates": Step("core.quality.duplicates:run", 1, "Find near-duplicates", needs=("embed",)),
     "contradictions": Step("core.quality.contradictions:run", 1, "Find contradictions", needs=("duplicates",)),
-    "labels": Step("core.quality.labels:run", 3, "Look for wrong labels", needs=("embed",)),
+    "labels": Step("core.quality.labels:run", 4, "Look for wrong labels", needs=("embed",)),
     "coverage": Step(
         "core.embedding.coverage:run", 2, "Look for holes against production", ("training", "production"),
         needs=("embed", "embed:production", "clusters"),

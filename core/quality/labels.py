@@ -12,8 +12,9 @@ from collections import Counter
 import numpy as np
 import pyarrow as pa
 
+from core.embedding.neighbours import knn
 from core.errors import InputError, MissingInput
-from core.progress import part
+from core.progress import Progress, part, silent
 from core.quality.duplicates import canonical_text, embedded_text
 from core.quality.softmax import out_of_fold
 from core.workspace import Inputs, Output
@@ -116,27 +117,40 @@ def calibrate(joint: np.ndarray, given_counts: np.ndarray | None = None) -> np.n
     return scaled / scaled.sum()
 
 
+def neighbour_votes(
+    vectors: np.ndarray, labels: np.ndarray, k: int = 10, progress: Progress = silent
+) -> tuple[np.ndarray, np.ndarray]:
+    """((N,) float32 share of the k most similar other records with the same label, 0..1; (N,) int64 the label most of them have).
+
+    Unit rows (N, d); the neighbours are exact. Of labels with equally many votes that of the nearer neighbour wins. nan and -1 when
+    there is no other record.
+    """
+    count = len(labels)
+    found, _ = knn(vectors, k, progress)
+    if found.shape[1] < 1:
+        return np.full(count, np.nan, dtype=np.float32), np.full(count, -1, dtype=np.int64)
+    agreement, most = np.full(count, np.nan, dtype=np.float32), np.full(count, -1, dtype=np.int64)
+    for start in range(0, count, 65_536):
+        rows = slice(start, min(start + 65_536, count))
+        known = found[rows, 0] >= 0
+        near = labels[found[rows]]
+        agreement[rows] = np.where(known, (near == labels[rows, None]).mean(axis=1), np.nan)
+        votes = (near[:, :, None] == near[:, None, :]).sum(axis=2)  # of each neighbour's label among the k
+        most[rows] = np.where(known, near[np.arange(len(near)), votes.argmax(axis=1)], -1)
+    return agreement, most
+
+
 def neighbour_agreement(vectors: np.ndarray, labels: np.ndarray, k: int = 10) -> np.ndarray:
     """(N,) float32 share of the k most similar other records with the same label, 0..1; unit rows (N, d). nan when alone."""
-    import torch
-
-    rows = torch.from_numpy(np.array(vectors, dtype=np.float32))
-    known, count = torch.from_numpy(labels), len(labels)
-    k = min(k, count - 1)
-    if k < 1:
-        return np.full(count, np.nan, dtype=np.float32)
-    agreement = torch.empty(count)
-    for start in range(0, count, 1024):
-        scores = rows[start : start + 1024] @ rows.T
-        scores[torch.arange(len(scores)), torch.arange(start, start + len(scores))] = -2  # itself
-        near = known[scores.topk(k).indices]
-        agreement[start : start + 1024] = (near == known[start : start + 1024, None]).float().mean(1)
-    return agreement.numpy()
+    return neighbour_votes(vectors, labels, k)[0]
 
 
 def run(inputs: Inputs) -> Output:
-    """Step `labels`: for each record the given and the suggested category, self-confidence (0..1, low = doubtful), whether
-    confident learning flags it, and the agreement of its neighbours.
+    """Step `labels`: for each record the given and the suggested category with the probability of each (`self_confidence` and
+    `suggested_confidence`, 0..1; a low first one = doubtful), whether confident learning flags it, the share of its neighbours that
+    have its label (`knn_agreement`) and the label that most of them have (`knn_label`).
+
+    The array is the calibrated joint (K, K) of given and true label over `info["names"]`, summing to 1.
 
     Records without a category, without text, or of a category with fewer than `least` records are not judged: their
     columns are null, and the info says how many. With fewer than two categories left everything is undefined.
@@ -169,8 +183,10 @@ def run(inputs: Inputs) -> Output:
     }
     columns = {
         "self_confidence": np.full(dataset.count, np.nan, np.float32),
+        "suggested_confidence": np.full(dataset.count, np.nan, np.float32),
         "knn_agreement": np.full(dataset.count, np.nan, np.float32),
     }
+    joint, near = None, np.full(dataset.count, None, dtype=object)
     suggested, flagged = np.full(dataset.count, None, dtype=object), np.zeros(dataset.count, dtype=bool)
     if len(names) < 2:
         info["undefined"] = (
@@ -202,11 +218,16 @@ def run(inputs: Inputs) -> Output:
         confident = confident_labels(probabilities, labels)
         joint = calibrate(confident_joint(labels, confident, len(names)), np.bincount(labels, minlength=len(names)))
         columns["self_confidence"][rows] = probabilities[np.arange(len(rows)), labels]
-        columns["knn_agreement"][rows] = neighbour_agreement(some, labels, params["neighbours"])
+        agreement, most = neighbour_votes(some, labels, params["neighbours"], part(inputs.progress, 0.9, 1.0))
+        columns["knn_agreement"][rows] = agreement
+        named = np.array([*names, None], dtype=object)
+        near[rows] = named[most]
         doubted = (confident >= 0) & (confident != labels)
         flagged[rows] = doubted
         # The most probable label may still be the given one where another is over its own threshold: that one is meant.
-        suggested[rows] = np.array(names, dtype=object)[np.where(doubted, confident, probabilities.argmax(axis=1))]
+        best = np.where(doubted, confident, probabilities.argmax(axis=1))
+        suggested[rows] = named[best]
+        columns["suggested_confidence"][rows] = probabilities[np.arange(len(rows)), best]
         noise = 1 - float(np.trace(joint))
         agreement = float((probabilities.argmax(axis=1) == labels).mean())
         if agreement < RELIABLE:
@@ -220,6 +241,7 @@ def run(inputs: Inputs) -> Output:
             "accuracy": 1 - noise,
             "agreement": agreement,  # of the classifier with the given labels, on records that it did not learn from
             "reliable": agreement >= RELIABLE,  # whether `noise` and `accuracy` mean anything
+            "names": names,
             "confused": _confused(joint, names, len(rows)),
         }
     inputs.progress(1, 1, f"{info.get('flagged', 0):,} labels in doubt")
@@ -229,11 +251,13 @@ def run(inputs: Inputs) -> Output:
             "given": pa.array([None if v is None else str(v) for v in given], pa.string()),
             "suggested": pa.array(suggested, pa.string()),
             "self_confidence": pa.array(columns["self_confidence"], from_pandas=True),
+            "suggested_confidence": pa.array(columns["suggested_confidence"], from_pandas=True),
             "flagged": flagged,
             "knn_agreement": pa.array(columns["knn_agreement"], from_pandas=True),
+            "knn_label": pa.array(near, pa.string()),
         }
     )
-    return Output(table=table, info=info)
+    return Output(table=table, array=joint, info=info)
 
 
 def _confused(joint: np.ndarray, names: list[str], count: int, most: int = 200) -> list[dict]:

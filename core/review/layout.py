@@ -39,7 +39,7 @@ def tables() -> Any:
         Column("id", String(64), primary_key=True),
         Column("name", Text, nullable=False),
         Column("role", String(20), nullable=False),
-        Column("method", String(20), nullable=False),  # random, stratified, census
+        Column("method", String(20), nullable=False),  # random, stratified, risk, census
         Column("seed", Integer),
         Column("size", Integer, nullable=False),
         Column("population", Integer, nullable=False),  # records the draw could choose from
@@ -148,6 +148,16 @@ def tables() -> Any:
         Column("undoes", ForeignKey("ledger.entry")),
         Column("token", String(64), unique=True),  # of the click, so that a double click is one entry
     )
+    relabels = Table(  # since layout 3: what an entry of the ledger with the action relabel changes
+        "relabels",
+        md,
+        Column("entry", ForeignKey("ledger.entry"), primary_key=True),
+        Column("field", Text, nullable=False),  # the column of the labels
+        Column("rule", JSON, nullable=False),
+        Column(
+            "changes", LargeBinary, nullable=False
+        ),  # [[before, after], …] as compressed JSON, aligned with the entry's records
+    )
     ratings = Table(  # how hard a person found a record; the newest row of a record and rater is in force
         "difficulty_ratings",
         md,
@@ -161,6 +171,46 @@ def tables() -> Any:
         Column("token", String(64), nullable=False, unique=True),  # of the key press, so that a retry is one rating
         Index("difficulty_ratings_by_record", "record_id"),
     )
+    frames = Table(  # since layout 3: what a sample was drawn from, so that the draw can be repeated from its record
+        "sample_frames",
+        md,
+        Column("sample_id", ForeignKey("samples.id"), primary_key=True),
+        Column(
+            "kind", String(12), nullable=False
+        ),  # these: the ids drawn from; without: the ids of the dataset left out
+        Column("members", LargeBinary, nullable=False),
+        Column("marks", LargeBinary),  # stratum or risk of each, over the ids sorted as text; null = none
+        Column("digest", String(64), nullable=False),  # of the ids drawn from and their marks
+    )
+    people = Table(  # who reads; the newest row of a name is in force
+        "people",
+        md,
+        Column("entry", Integer, primary_key=True, autoincrement=True),
+        Column("name", String(80), nullable=False),
+        Column("role", String(20), nullable=False),  # annotator, second, advisor
+        Column("specialty", Text, nullable=False),
+        Column("credential", Text, nullable=False),
+        Column("email", Text, nullable=False),  # of the sign-in; "" = none
+        Column("active", Boolean, nullable=False),
+        Column("created_at", String(32), nullable=False),
+        Column("created_by", Text, nullable=False),
+        Index("people_by_name", "name"),
+    )
+    adjudications = Table(  # the newest row of a sample and record is in force
+        "adjudications",
+        md,
+        Column("entry", Integer, primary_key=True, autoincrement=True),
+        Column("sample_id", ForeignKey("samples.id"), nullable=False),
+        Column("record_id", String(64), nullable=False),
+        Column("outcome", String(12), nullable=False),  # pass, fail, unsure; withdrawn = open again
+        Column("reason", Text, nullable=False),
+        Column("settled", JSON, nullable=False),  # [{"client_id", "reviewer", "outcome"}]: what was decided between
+        Column("adjudicator", Text, nullable=False),
+        Column("role", String(20), nullable=False),  # the adjudicator's, at that moment
+        Column("created_at", String(32), nullable=False),
+        Column("token", String(64), nullable=False, unique=True),  # of the click, so that a retry is one decision
+        Index("adjudications_by_sample", "sample_id", "record_id"),
+    )
     return SimpleNamespace(
         metadata=md,
         meta=meta,
@@ -172,5 +222,9 @@ def tables() -> Any:
         edits=edits,
         subsets=subsets,
         ledger=ledger,
+        relabels=relabels,
         ratings=ratings,
+        frames=frames,
+        people=people,
+        adjudications=adjudications,
     )

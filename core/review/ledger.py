@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from core.errors import InputError, MissingInput
 from core.review.schema import Store, now, pack, reading, tables, unpack, writing
 
-ACTIONS = ("remove", "keep", "undo")
+ACTIONS = ("remove", "keep", "undo", "pin", "relabel")
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class Entry:
 
     entry: int
     action: str
-    """remove: out of the data. keep: looked at and left in, or put back. undo: takes back the entry in `undoes`."""
+    """remove: out of the data. keep: looked at and left in, or put back. undo: takes back the entry in `undoes`. pin: no plan may
+    take these records out. relabel: they have another label now (`core.review.relabels`)."""
     reason: str
     created_by: str
     created_at: str
@@ -35,6 +37,23 @@ def remove_records(store: Store, record_ids: Sequence[str], *, reason: str, by: 
 def keep_records(store: Store, record_ids: Sequence[str], *, reason: str, by: str, token: str | None = None) -> Entry:
     """The entry that says these records stay; one removed by an earlier entry is back."""
     return _append(store, "keep", record_ids, reason, by, None, token)
+
+
+def pin_records(store: Store, record_ids: Sequence[str], *, reason: str, by: str, token: str | None = None) -> Entry:
+    """The entry that says no rebalancing plan may take these records out; undoing it frees them."""
+    return _append(store, "pin", record_ids, reason, by, None, token)
+
+
+def pinned_ids(store: Store) -> set[str]:
+    """The records that an entry in force pins."""
+    from sqlalchemy import select
+
+    c = tables().ledger.c
+    with reading(store) as connection:
+        rows = connection.execute(select(c.entry, c.undoes)).all()
+        undone = _undone({row.entry: row.undoes for row in rows})
+        pins = connection.execute(select(c.entry, c.records).where(c.action == "pin")).all()
+    return {one for row in pins if row.entry not in undone for one in unpack(row.records)}
 
 
 def undo(store: Store, entry: int, *, by: str, reason: str = "", token: str | None = None) -> Entry:
@@ -80,7 +99,7 @@ def removed_ids(store: Store) -> set[str]:
     undone = _undone({row.entry: row.undoes for row in rows})
     removed: set[str] = set()
     for row in rows:
-        if row.entry in undone or row.action == "undo":
+        if row.entry in undone or row.action not in ("remove", "keep"):
             continue
         ids = unpack(row.records)
         removed = removed.union(ids) if row.action == "remove" else removed.difference(ids)
@@ -98,8 +117,10 @@ def _undone(undoes: dict[int, int | None]) -> dict[int, int]:
 
 
 def _append(
-    store: Store, action: str, record_ids: Sequence[str], reason: str, by: str, undoes: int | None, token: str | None
-) -> Entry:
+    store: Store, action: str, record_ids: Sequence[str], reason: str, by: str, undoes: int | None, token: str | None,
+    also: Callable[[Any, int], None] | None = None,
+) -> Entry:  # fmt: skip
+    """The entry as stored; `also(connection, entry)` writes what belongs to it in the same transaction."""
     from sqlalchemy import insert, select
 
     ids = list(dict.fromkeys(record_ids))
@@ -133,6 +154,8 @@ def _append(
             "token": token,
         }
         entry = connection.execute(insert(tables().ledger).values(**values)).inserted_primary_key[0]
+        if also is not None:
+            also(connection, entry)
         return _one(connection, entry)
 
 
