@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from core.embedding.neighbours import knn
 from core.errors import InputError, MissingInput
-from core.influence.difficulty.spending import capped, largest_remainder, quotas
 from core.influence.selection import by_embedding, spread
-from core.influence.selection.strategies import STRATEGIES, Frame, overlap, parse_budget, select
+from core.influence.selection.spending import capped, largest_remainder, quotas
+from core.influence.selection.strategies import STRATEGIES, Frame, heavy, overlap, parse_budget, select
 
 N = 200
 RNG = np.random.default_rng(5)
@@ -294,3 +294,12 @@ def test_caps_hold_unless_they_are_lifted(seed, cap, size):
     assert len(set(rows.tolist())) == len(rows) == size
     most = max([int((groups[rows] == g).sum()) for g in range(5)], default=0)
     assert lifted or most <= cap
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_pick_that_lacks_its_columns_is_refused_and_never_called_heavy(strategy):
+    bare = Frame(ids=["a", "b", "c"])
+    assert not heavy(strategy, bare, 2)
+    if STRATEGIES[strategy].needs:
+        with pytest.raises(MissingInput):
+            select(strategy, bare, 2)

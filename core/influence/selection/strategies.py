@@ -13,9 +13,9 @@ import numpy as np
 
 from core.errors import InputError, MissingInput
 from core.influence.difficulty.candidates import Frame, known
-from core.influence.difficulty.spending import capped, quotas
 from core.influence.selection import by_embedding
 from core.influence.selection.quadrant import diq_order, quadrants, reduces_to
+from core.influence.selection.spending import capped, quotas
 
 BUDGET = re.compile(r"\s*([0-9][0-9_, ]*(?:\.[0-9]+)?|\.[0-9]+)\s*(%?)\s*")
 HEAVY = 2e10  # floating-point operations: above, a pick takes about a second or more and belongs into a job
@@ -116,8 +116,9 @@ def able(strategy: str, frame: Frame) -> bool:
 
 
 def heavy(strategy: str, frame: Frame, size: int) -> bool:
-    """Whether this pick takes seconds rather than an instant."""
-    return STRATEGIES[strategy].work(frame, size) > HEAVY
+    """Whether this pick takes seconds rather than an instant; False where the frame lacks what it needs, which `select` says."""
+    chosen = STRATEGIES[strategy]
+    return all(getattr(frame, name) is not None for name in chosen.needs) and chosen.work(frame, size) > HEAVY
 
 
 def overlap(a: Selection, b: Selection) -> float:
