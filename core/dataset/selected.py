@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from core.dataset.columns import FIELD_PREFIX
@@ -34,13 +35,26 @@ class Stored(Protocol):
     report: dict
 
 
+OPTIONAL = ("reasoning_content", "name", "tool_calls", "tool_call_id", "function_call", "weight", "refusal")
+"""Keys that a message may have beside role and content; core.dataset.conversation keeps no others."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What at least one record of an export has: `keys` of OPTIONAL in its messages, and tools."""
+
+    keys: tuple[str, ...] = ()
+    tools: bool = False
+
+
 @dataclass(frozen=True)
 class Selected:
     dataset: Stored
     positions: np.ndarray  # (n,) rows of records.parquet, in the order of the export
-    responses: TextOf = field(
-        default_factory=dict
-    )  # record_id -> the response that is written in place of the imported one
+    # record_id -> the text that is written in place of the imported one
+    responses: TextOf = field(default_factory=dict)
+    categories: TextOf = field(default_factory=dict)
+    whole: Shape | None = None  # of the export that this is a part of: its files are loaded together, with one schema
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -53,9 +67,30 @@ class Selected:
     def __len__(self) -> int:
         return len(self.positions)
 
+    @cached_property
+    def shape(self) -> Shape:
+        """What the records have beyond role and content, found without parsing them: inside a text the quotes are escaped."""
+        if self.whole is not None:
+            return self.whole
+        tools = f"{FIELD_PREFIX}{self.mapping.tools}" if self.mapping.tools else None
+        wanted = ["messages", *([tools] if tools in self.columns else [])]
+        keys: set[str] = set()
+        has_tools = False
+        for table in Selected(self.dataset, self.positions).tables(wanted):
+            texts = table["messages"]
+            keys |= {
+                k for k in OPTIONAL if k not in keys and pc.any(pc.match_substring_regex(texts, f'"{k}"\\s*:')).as_py()
+            }
+            has_tools = has_tools or (len(wanted) > 1 and table[tools].null_count < len(table))
+        return Shape(tuple(k for k in OPTIONAL if k in keys), has_tools)
+
+    def part(self, rows: np.ndarray) -> "Selected":
+        """Some of these records, (n,) places in this selection, in a file that is loaded together with the others."""
+        return Selected(self.dataset, self.positions[rows], self.responses, self.categories, self.shape)
+
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The records, slice by slice. In file order a row group at a time is in memory, in another order the chosen records."""
-        if self.responses:
+        if self.responses or self.categories:
             yield from self._corrected(columns)
             return
         wanted = list(columns) if columns is not None else None
@@ -86,18 +121,28 @@ class Selected:
                 yield table.take(pa.array(places[at : at + SLICE]))
 
     def _corrected(self, columns: Sequence[str] | None) -> Iterator[pa.Table]:
-        """The same with the responses put in: in the response itself and in the last turn of the assistant."""
-        wanted = None if columns is None else list(dict.fromkeys([*columns, "record_id", "response", "messages"]))
+        """The same with the edits put in: a response also in the last turn of the assistant, a category in its column."""
+        wanted = (
+            None
+            if columns is None
+            else list(dict.fromkeys([*columns, "record_id", "response", "messages", "category"]))
+        )
         for table in Selected(self.dataset, self.positions).tables(wanted):
             ids = table["record_id"].to_pylist()
-            hit = [i for i, one in enumerate(ids) if one in self.responses]
-            if hit:
-                for name in ("response", "messages"):
-                    values, column = table[name].to_pylist(), table.schema.field(name)
-                    for i in hit:
-                        text = self.responses[ids[i]]
-                        values[i] = text if name == "response" else _answered(values[i], text)
-                    table = table.set_column(table.schema.get_field_index(name), column, pa.array(values, column.type))
+            answered = [i for i, one in enumerate(ids) if one in self.responses]
+            relabelled = [i for i, one in enumerate(ids) if one in self.categories]
+            changes = {
+                "response": {i: self.responses[ids[i]] for i in answered},
+                "messages": {i: self.responses[ids[i]] for i in answered},
+                "category": {i: self.categories[ids[i]] for i in relabelled},
+            }
+            for name, new in changes.items():
+                if not new:
+                    continue
+                values, column = table[name].to_pylist(), table.schema.field(name)
+                for i, text in new.items():
+                    values[i] = _answered(values[i], text) if name == "messages" else text
+                table = table.set_column(table.schema.get_field_index(name), column, pa.array(values, column.type))
             yield table if columns is None else table.select(list(columns))
 
     def rows(self, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -166,9 +211,12 @@ def correctable(row: MappingOf[str, Any]) -> bool:
     return bool(answers) and not answers[-1].get("tool_calls") and answers[-1]["content"].endswith(row["response"])
 
 
-def select(dataset: Stored, record_ids: Sequence[str], responses: TextOf | None = None) -> Selected:
-    """The records of these ids, in this order, `responses` in place of the imported ones. Raises InputError for an id the dataset
-    lacks or that is given twice.
+def select(
+    dataset: Stored, record_ids: Sequence[str], responses: TextOf | None = None, categories: TextOf | None = None
+) -> Selected:
+    """The records of these ids, in this order, `responses` and `categories` in place of the imported ones.
+
+    Raises InputError for an id the dataset lacks or that is given twice.
     """
     with pq.ParquetFile(
         dataset.path / "records.parquet", pre_buffer=False
@@ -183,4 +231,5 @@ def select(dataset: Stored, record_ids: Sequence[str], responses: TextOf | None 
         )
     if len(set(record_ids)) != len(record_ids):
         raise InputError(f"{len(record_ids) - len(set(record_ids))} records are named more than once. Name each once.")
-    return Selected(dataset, np.array([at[record_id] for record_id in record_ids], np.int64), dict(responses or {}))
+    rows = np.array([at[record_id] for record_id in record_ids], np.int64)
+    return Selected(dataset, rows, dict(responses or {}), dict(categories or {}))

@@ -1,4 +1,8 @@
-"""Exports for trainers: TRL, OpenAI, Axolotl, LLaMA-Factory. Each line says who reads it and what it cannot carry."""
+"""Exports for trainers: TRL, OpenAI, Axolotl, LLaMA-Factory. Each line says who reads it and what it cannot carry.
+
+TRL and Axolotl read JSON Lines through Hugging Face's `datasets`, which takes the schema of a file from its first ten megabytes. What
+only some records have must therefore show in the first one: `Shape` says what there is, the first message of a file names every key.
+"""
 
 import json
 from collections.abc import Callable, Iterator
@@ -15,6 +19,23 @@ _SPEAKER = {"user": "human", "assistant": "gpt", "tool": "observation"}
 def _lines(out: BinaryIO, items: Iterator[dict]) -> None:
     for item in items:
         out.write(dumps(item).encode("utf-8") + b"\n")
+
+
+def _shaped(messages: list[dict], chosen: Selected, first: bool) -> list[dict]:
+    """The same turns; the first of a file has a null for each key that only other turns have.
+
+    Turns with unequal keys make `datasets` (5 and later) read every turn as free JSON. A file whose first ten megabytes are plain
+    turns, and whose later ones have reasoning or tool calls, could not be loaded at all.
+    """
+    if not first or not chosen.shape.keys or not messages:
+        return messages
+    # `name` makes the first turn differ from every other one, also where each of them has all the other keys.
+    return [dict.fromkeys(("name", *chosen.shape.keys)) | messages[0], *messages[1:]]
+
+
+def _tools(tools: list | None, chosen: Selected) -> dict[str, str]:
+    """Tools as JSON text, "null" for none, in every record once one has some: a column of one type, which TRL and Axolotl parse."""
+    return {"tools": dumps(tools)} if chosen.shape.tools else {}
 
 
 def _conversations(chosen: Selected) -> Iterator[tuple[dict, list[dict], list | None]]:
@@ -34,34 +55,37 @@ def write_trl(chosen: Selected, out: BinaryIO) -> None:
     _lines(
         out,
         (
-            {"messages": _arguments(m, as_text=False)} | ({"tools": t} if t else {})
-            for _, m, t in _conversations(chosen)
+            {"messages": _shaped(_arguments(m, as_text=False), chosen, not n)} | _tools(t, chosen)
+            for n, (_, m, t) in enumerate(_conversations(chosen))
         ),
     )
 
 
 def write_trl_pairs(chosen: Selected, out: BinaryIO) -> None:
     """{"prompt": messages, "completion": [message]} a line: TRL then computes the loss on the completion alone."""
-    _lines(
-        out,
-        (
-            {"prompt": m[:-1], "completion": m[-1:]} | ({"tools": t} if t else {})
-            for _, m, t in ((row, _arguments(m, as_text=False), t) for row, m, t in _conversations(chosen))
-        ),
-    )
+
+    def items() -> Iterator[dict]:
+        for n, (_, messages, tools) in enumerate(_conversations(chosen)):
+            messages = _arguments(messages, as_text=False)
+            prompt, completion = (_shaped(part, chosen, not n) for part in (messages[:-1], messages[-1:]))
+            yield {"prompt": prompt, "completion": completion} | _tools(tools, chosen)
+
+    _lines(out, items())
 
 
 def write_trl_preference(chosen: Selected, out: BinaryIO) -> None:
-    """{"prompt", "chosen", "rejected"} a line, for TRL's DPOTrainer; every record needs a rejected response."""
+    """{"prompt", "chosen", "rejected", "tools"?} a line, for TRL's DPOTrainer; every record needs a rejected response."""
 
     def items() -> Iterator[dict]:
-        for row, messages, _ in _conversations(chosen):
+        for n, (row, messages, tools) in enumerate(_conversations(chosen)):
             if not row.get("rejected"):
                 raise InputError(
                     f"Record {row['record_id']} has no rejected response. Export preference pairs only, or use trl."
                 )
+            messages = _arguments(messages, as_text=False)
+            prompt, preferred = (_shaped(part, chosen, not n) for part in (messages[:-1], messages[-1:]))
             rejected = [{"role": "assistant", "content": row["rejected"]}]
-            yield {"prompt": messages[:-1], "chosen": messages[-1:], "rejected": rejected}
+            yield {"prompt": prompt, "chosen": preferred, "rejected": rejected} | _tools(tools, chosen)
 
     _lines(out, items())
 
@@ -93,12 +117,18 @@ def write_axolotl(chosen: Selected, out: BinaryIO) -> dict[str, str]:
     write_trl(chosen, out)
     return {
         ".axolotl.yml": "datasets:\n  - path: {name}\n    ds_type: json\n    type: chat_template\n    field_messages: messages\n"
+        "    message_property_mappings:\n      role: role\n      content: content\n"
+        + ("    field_tools: tools\n" if chosen.shape.tools else "")
     }
 
 
 def write_llamafactory(chosen: Selected, out: BinaryIO) -> dict[str, Any]:
     """A ShareGPT array (conversations, system, tools) with its entry of dataset_info.json; reasoning as <think>…</think>."""
     columns, without = {"messages": "conversations"}, 0
+    tags = {
+        "role_tag": "from", "content_tag": "value", "user_tag": "human", "assistant_tag": "gpt", "observation_tag": "observation",
+        "function_tag": "function_call", "system_tag": "system",
+    }  # fmt: skip
     out.write(b"[")
     for number, (_, messages, tools) in enumerate(_conversations(chosen)):
         item: dict[str, Any] = {"conversations": [_turn(m) for m in messages if m["role"] != "system"]}
@@ -111,7 +141,9 @@ def write_llamafactory(chosen: Selected, out: BinaryIO) -> dict[str, Any]:
         out.write((",\n" if number else "\n").encode() + dumps(item).encode("utf-8"))
     out.write(b"\n]\n")
     notes = [f"{without} records lost the text beside their tool calls: a function_call turn has no place for it."]
-    return {"dataset_info.json": {"formatting": "sharegpt", "columns": columns}} | ({"notes": notes} if without else {})
+    return {"dataset_info.json": {"formatting": "sharegpt", "columns": columns, "tags": tags}} | (
+        {"notes": notes} if without else {}
+    )
 
 
 def _turn(message: dict) -> dict:

@@ -126,10 +126,18 @@ def test_trainers(tmp_path):
         return [json.loads(line) for line in (tmp_path / f"{to}.x").open()], manifest
 
     trl, _ = lines_of("trl")
-    assert trl[0] == rows[0] and trl[2]["messages"][1]["reasoning_content"] == "why"
-    assert trl[1]["tools"] == rows[1]["tools"] and trl[1]["messages"] == rows[1]["messages"]
+    nulls = {"name": None, "reasoning_content": None, "tool_calls": None}
+    assert trl[0] == {"messages": [nulls | rows[0]["messages"][0], *TURNS], "tools": "null"}, (
+        "the first turn names every key"
+    )
+    assert trl[2]["messages"][1]["reasoning_content"] == "why"
+    assert json.loads(trl[1]["tools"]) == rows[1]["tools"] and trl[1]["messages"] == rows[1]["messages"]
     pairs, _ = lines_of("trl-prompt-completion")
-    assert pairs[0] == {"prompt": rows[0]["messages"][:2], "completion": TURNS[1:]}
+    system, user, answer = rows[0]["messages"]
+    assert pairs[0] == {"prompt": [nulls | system, user], "completion": [nulls | answer], "tools": "null"}
+    plain = imported(written(tmp_path, "plain.jsonl", lines(rows[0])), tmp_path)
+    write(plain, plain.ids, "trl", tmp_path / "plain.x")
+    assert json.loads((tmp_path / "plain.x").read_text()) == rows[0], "nothing is added where nothing is optional"
     openai, manifest = lines_of("openai")
     assert openai[1]["messages"][1]["tool_calls"][0] == {
         "id": "call_0", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'},
@@ -152,7 +160,11 @@ def test_llamafactory_adds_to_its_dataset_info(tmp_path):
         "file_name": "mine.json",
         "formatting": "sharegpt",
         "columns": {"messages": "conversations", "system": "system"},
-    }
+        "tags": {
+            "role_tag": "from", "content_tag": "value", "user_tag": "human", "assistant_tag": "gpt", "observation_tag": "observation",
+            "function_tag": "function_call", "system_tag": "system",
+        },
+    }  # fmt: skip
     (item,) = json.loads((tmp_path / "mine.json").read_text())
     assert item["system"] == "s" and item["conversations"][1] == {"from": "gpt", "value": "<think>t</think>o"}
     again = imported(tmp_path / "mine.json", tmp_path)
