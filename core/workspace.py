@@ -298,6 +298,25 @@ class Workspace:
         except (OSError, ValueError):
             return None
 
+    def keep_view(self, view: Mapping[str, Any]) -> str:
+        """The token of what a link stands for (a selection, a search), kept here so that the link itself says nothing of it."""
+        text = json.dumps(view, ensure_ascii=False, sort_keys=True)
+        token = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:20]
+        (self.path / "views").mkdir(exist_ok=True)
+        path = self.path / "views" / f"{token}.json"
+        if not path.exists():
+            write_atomically(path, text)
+        return token
+
+    def view(self, token: str) -> dict | None:
+        """What `keep_view` kept under this token, or None."""
+        if not token.isalnum():
+            return None
+        try:
+            return json.loads((self.path / "views" / f"{token}.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+
     def _selection(self, token: str) -> Path:
         if not token or not token.isalnum():
             raise InputError(f"A selection token has letters and digits only, not {token!r}.")

@@ -6,6 +6,7 @@ from core.steps import current
 from pages.ui import (
     coverage_clusters,
     coverage_holes,
+    coverage_link,
     coverage_map,
     coverage_record,
     coverage_search,
@@ -27,12 +28,14 @@ PANELS = {
 
 def main() -> None:
     workspace = state.workspace()
+    coverage_link.follow(workspace, list(PANELS))
     data = workspace.dataset()
     points = layout(workspace, data) if data is not None else None
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.title("Coverage", width="stretch")
         if points is not None:
             coverage_map.meaning(points)
+            coverage_map.filters(workspace, data)
         if data is not None:
             coverage_settings.popover(workspace, data)
     st.write("What the training set holds, what it repeats, and what production asks for that it lacks.")

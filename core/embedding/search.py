@@ -31,15 +31,19 @@ def by_meaning(embed: Result, query: str, limit: int = 50) -> pa.Table:
     return _nearest(embed, encode_query(embed, query), limit)
 
 
-def by_example(embed: Result, record_id: str, limit: int = 50) -> pa.Table:
-    """table record_id, score: the records most like a record, itself left out. Errors: InputError for an unknown id."""
-    ids = embed.table(["record_id"]).column(0)
-    row = pc.index(ids, record_id).as_py()
+def by_example(embed: Result, record_id: str, limit: int = 50, source: Result | None = None) -> pa.Table:
+    """table record_id, score: the records most like a record, itself left out.
+
+    `source`: the embedding that the record is in, where that is another set (production) in the same space. Errors: InputError for
+    an unknown id.
+    """
+    home = source or embed
+    row = pc.index(home.table(["record_id"]).column(0), record_id).as_py()
     if row < 0:
         raise InputError(
             f"There is no record {record_id} among those that were embedded. Choose a record of this dataset."
         )
-    return _nearest(embed, np.asarray(embed.array()[row]), limit, row)
+    return _nearest(embed, np.asarray(home.array()[row], np.float32), limit, row if source is None else None)
 
 
 def by_text(

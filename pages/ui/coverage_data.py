@@ -11,16 +11,44 @@ import streamlit as st
 from core import frame
 from core.decisions import open_reviews, verdict_by_record
 from core.embedding import search
+from core.review.subsets import subset_ids, subsets
 from core.steps import current
 from core.workspace import Dataset, Result, Workspace
-from pages.ui import palette
-from pages.ui.scatter import Categories, Name, ScatterPayload, Values, centroid_names, scatter_payload
+from pages.ui import palette, records
+from pages.ui.scatter import (
+    Categories,
+    Facet,
+    Name,
+    ScatterPayload,
+    Values,
+    category_facet,
+    centroid_names,
+    number_facet,
+    scatter_payload,
+)  # fmt: skip
 
 NAMED = 60  # values of a column that get a colour of their own; the rest are drawn as one
 CLUSTERS = 400  # as many as the legend lists
 OTHER_LIGHT, OTHER_DARK = "#7d868b", "#8b959a"
-ABSENT = {"cluster": "noise", "verdict": "not audited"}  # what a record without a value is called; otherwise "none"
+ABSENT = {
+    "cluster": "noise",
+    "verdict": "not audited",
+    "subset": "in none",
+}  # what a record without a value is called; otherwise "none"
 DIVERGING = ("influence",)
+SUBSET, SEVERAL = (
+    "subset",
+    "in several",
+)  # the pseudo-column of saved selections, and what a record in more than one is called
+FILTERS = (
+    "category",
+    "cluster",
+    "response_words",
+    "influence",
+    "language",
+    "annotator",
+    "verdict",
+)  # with a difficulty source
 
 
 @dataclass(frozen=True)
@@ -58,6 +86,8 @@ def source_key(workspace: Workspace, name: str) -> str:
     """Names the values of a column as they are now: the key of the result that knows them, or the verdicts given so far."""
     if name.startswith(frame.QUERY_PREFIX) or name == "influence_max":
         name = "influence"
+    if name == SUBSET:
+        return "-".join(s.id for s in subsets(open_reviews(workspace)))
     if name in frame.FROM_RESULTS or name in frame.DERIVED:
         found = current(workspace, (frame.FROM_RESULTS.get(name) or frame.DERIVED[name])[2])
         return found.key if found else ""
@@ -69,9 +99,61 @@ def column(workspace: Workspace, data: Dataset, name: str) -> frame.Column:
     return _column(data.digest, name, source_key(workspace, name), workspace, data)
 
 
-@st.cache_resource(max_entries=24, show_spinner=False)
+def known_columns(workspace: Workspace, data: Dataset) -> dict[str, tuple[str, str]]:
+    """{name: (title, kind)} of what the map can be coloured and filtered by: what is known of a record, and the saved selections."""
+    known = frame.available(workspace, data)
+    if subsets(open_reviews(workspace)):
+        known[SUBSET] = ("Saved selections", "category")
+    return known
+
+
+@st.cache_resource(max_entries=40, show_spinner=False)
 def _column(digest: str, name: str, source: str, _workspace: Workspace, _data: Dataset) -> frame.Column:
+    if name == SUBSET:
+        return _subset_column(_workspace, _data)
     return frame.column(_workspace, _data, name)
+
+
+def _subset_column(workspace: Workspace, data: Dataset) -> frame.Column:
+    """The saved selection that each record is in."""
+    store, at = open_reviews(workspace), records.positions(data)
+    values = np.full(data.count, "", dtype=object)
+    for one in subsets(store):
+        rows = np.array([at[i] for i in subset_ids(store, one.id) if i in at], np.int64)
+        values[rows] = np.where(values[rows] == "", one.name, SEVERAL)
+    return frame.Column(SUBSET, "Saved selections", "category", values)
+
+
+# -- filters ---------------------------------------------------------------------------------------------------------------
+
+
+def default_filters(workspace: Workspace, data: Dataset) -> list[str]:
+    """The columns that the map can be filtered by at first: those that exist, with the best difficulty source."""
+    known = known_columns(workspace, data)
+    best = [name for name, _ in frame.difficulty_sources(workspace, data)[:1]]
+    wanted = [*FILTERS[:3], *best, *FILTERS[3:]]
+    return [name for name in wanted if name in known]
+
+
+def facets(workspace: Workspace, data: Dataset, points: Points, names: list[str]) -> list[Facet]:
+    """The columns as bars, those that tell any two records apart."""
+    key = _source_of_places(workspace) if points.production else ""
+    made = [_facet(points.key, n, f"{source_key(workspace, n)}{key}", workspace, data, points) for n in names]
+    return [f for f in made if f is not None]
+
+
+@st.cache_resource(max_entries=40, show_spinner=False)
+def _facet(key: str, name: str, source: str, _workspace: Workspace, _data: Dataset, _points: Points) -> Facet | None:
+    found = column(_workspace, _data, name)
+    production = _workspace.dataset("production") if _points.production else None
+    theirs = _production_values(_workspace, _data, production, found) if production else None
+    made = _colour(found, theirs, _points)
+    if isinstance(made, Values):
+        facet = number_facet(name, found.title, made.values)
+    else:
+        facet = category_facet(name, found.title, made.codes, made.names, made.noise)
+    own = facet.codes[: _points.training]
+    return facet if len(own) and (own != own[0]).any() else None
 
 
 def payload(workspace: Workspace, data: Dataset, points: Points, colour: str) -> tuple[ScatterPayload, str]:
@@ -115,6 +197,8 @@ def _production_values(
 ) -> np.ndarray | None:
     """What the production sample itself says in this column, or the cluster it falls into; None when it says nothing."""
     name = known.name
+    if name == SUBSET:
+        return None
     if name in ("prompt_words", "response_words"):
         return frame.words(production.column(name.removesuffix("_words")))
     if name in frame.FROM_RECORDS or name in production.columns and name.startswith("field."):
@@ -204,16 +288,24 @@ class Hits:
 SIMILAR = 50
 
 
-def hits(data: Dataset, embed: Result | None, how: str, query: str) -> Hits:
-    """how: "text" (literal), "meaning" or "like" (the query is a record id). Errors: InputError, as core.embedding.search."""
-    return _hits(data.digest, embed.key if embed else "", how, query, data, embed)
+def hits(data: Dataset, embed: Result | None, how: str, query: str, other: Result | None = None) -> Hits:
+    """The records found, best first. Errors: InputError, as core.embedding.search.
+
+    how: "text" (literal), "regex" (RE2), "meaning", "like" (the query is the id of a training record) or "like production" (of a
+    production record; `other` is the embedding of production).
+    """
+    return _hits(data.digest, embed.key if embed else "", how, query, data, embed, other)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _hits(digest: str, key: str, how: str, query: str, _data: Dataset, _embed: Result | None) -> Hits:
-    if how == "text":
-        found, what = search.by_text(_data, query), "occurrences"
+def _hits(
+    digest: str, key: str, how: str, query: str, _data: Dataset, _embed: Result | None, _other: Result | None
+) -> Hits:
+    if how in ("text", "regex"):
+        found, what = search.by_text(_data, query, regex=how == "regex"), "occurrences"
+    elif how == "meaning":
+        found, what = search.by_meaning(_embed, query, SIMILAR), "similarity"
     else:
-        run = search.by_meaning if how == "meaning" else search.by_example
-        found, what = run(_embed, query, SIMILAR), "similarity"
+        found = search.by_example(_embed, query, SIMILAR, _other if how == "like production" else None)
+        what = "similarity"
     return Hits(tuple(found.column(0).to_pylist()), tuple(found.column(1).to_pylist()), what)

@@ -3,13 +3,13 @@
 import numpy as np
 import streamlit as st
 
-from core import frame
 from core.steps import current
 from core.workspace import Dataset, Workspace
-from pages.ui import coverage_search, jobs, records, state
+from pages.ui import coverage_data, coverage_link, coverage_search, jobs, records, state
 from pages.ui.coverage_data import Points, cluster_names, hole_names, payload
 from pages.ui.safe import literal, short
 from pages.ui.scatter import ScatterEvent, scatter
+from pages.ui.scatter.facets import FACETS
 
 HEIGHT = 520
 FIRST = ("cluster", "category", "language", "prompt_words")  # what the map is coloured by at first, if there is one
@@ -64,6 +64,22 @@ def meaning(points: Points) -> None:
             st.caption(f"Both figures are measured on a random sample of {sample:,} records.")
 
 
+def filters(workspace: Workspace, data: Dataset) -> None:
+    """Which columns stand under the map as bars that filter it."""
+    known = coverage_data.known_columns(workspace, data)
+    kept = st.session_state.get("coverage.filters")
+    if kept is None or not set(kept) <= set(known):
+        kept = [n for n in kept or () if n in known] or coverage_data.default_filters(workspace, data)
+        st.session_state["coverage.filters"] = kept
+    with st.popover("Filters", icon=":material/filter_alt:", key="coverage.filters_open"):
+        st.multiselect(
+            "Columns that filter the map", list(known), key="coverage.filters", format_func=lambda n: short(known[n][0], 60),
+            max_selections=FACETS, persist_state="session",
+            help="Each is drawn under the map as bars. Press a value or sweep over a histogram: the map and all other bars follow. "
+            "A column in which all records are alike is left out.",
+        )  # fmt: skip
+
+
 def _warnings(workspace: Workspace, points: Points, embed) -> None:
     clusters = current(workspace, "clusters")
     if embed is not None and embed.info.get("warning"):
@@ -79,7 +95,7 @@ def _warnings(workspace: Workspace, points: Points, embed) -> None:
 
 def draw(workspace: Workspace, data: Dataset, points: Points, holes: bool) -> None:
     """Controls and map; reacts to a lasso (the selection) and a click (the open record). `holes`: name the holes on it."""
-    known = frame.available(workspace, data)
+    known = coverage_data.known_columns(workspace, data)
     _settle("coverage.colour", next((n for n in FIRST if n in known), "prompt_words"), known)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         colour = st.selectbox(
@@ -94,19 +110,38 @@ def draw(workspace: Workspace, data: Dataset, points: Points, holes: bool) -> No
     made, note = payload(workspace, data, points, colour)
     if points.production and not overlay:
         made = made.with_visible(np.arange(len(points.ids)) < points.training)
+    made = made.with_facets(coverage_data.facets(workspace, data, points, st.session_state["coverage.filters"]))
     names = cluster_names(workspace, points)
     if holes and overlay:
         names = hole_names(workspace, points)
     event = scatter(
         made, "coverage.map", height=HEIGHT, names=names, selection=mask(data, points),
         label=f"Map of {points.training:,} training records and {points.production:,} production records",
+        actions=_offered(workspace), opened=_opened(workspace, data, points), colour_name=colour,
+        linked=coverage_link.linked(f"{state.current_name()}.{data.digest[:12]}.{points.key[:12]}"),
     )  # fmt: skip
     notes = ([note] if note else []) + (
         [f"{known[colour][0]}: production has no value here"] if _silent(made, points) else []
     )
     if notes:
         st.caption(literal(" · ".join(notes), 400))
-    _react(points, event)
+    _react(workspace, points, event)
+
+
+def _offered(workspace: Workspace) -> list[str]:
+    """What the map may ask of the page now."""
+    able = [way for way in ("undo", "redo") if state.can_step(way)]
+    return [*able, *(["like"] if current(workspace, "embed") is not None else []), "link"]
+
+
+def _opened(workspace: Workspace, data: Dataset, points: Points) -> int | None:
+    """The row of the record that is open."""
+    role, record_id = coverage_search.opened() or ("", "")
+    if role == "training":
+        return records.positions(data).get(record_id)
+    home = workspace.dataset("production") if role and points.production else None
+    row = None if home is None else records.positions(home).get(record_id)
+    return None if row is None or row >= points.production else points.training + row
 
 
 def _silent(made, points: Points) -> bool:
@@ -130,10 +165,18 @@ def mask(data: Dataset, points: Points) -> np.ndarray:
     return kept[2]
 
 
-def _react(points: Points, event: ScatterEvent) -> None:
+def _react(workspace: Workspace, points: Points, event: ScatterEvent) -> None:
     if event.clicked is not None:
-        role = "training" if event.clicked < points.training else "production"
-        coverage_search.open_record(str(points.ids[event.clicked]), role)
+        coverage_search.open_record(str(points.ids[event.clicked]), _role(points, event.clicked))
+    if event.action == "link":
+        coverage_link.make(workspace, event.counter)
+        st.rerun()
+    if event.action in ("undo", "redo"):
+        (state.undo_selection if event.action == "undo" else state.redo_selection)()
+        st.rerun()
+    if event.action == "like" and event.about is not None:
+        coverage_search.like(_role(points, event.about), str(points.ids[event.about]))
+        st.rerun()
     if event.selected is not None:
         rows = np.flatnonzero(event.selected[: points.training])
         if not len(rows) and event.selected.any():
@@ -142,7 +185,14 @@ def _react(points: Points, event: ScatterEvent) -> None:
             )
         title = "Lasso on the map" if event.polygon is not None else "Picked on the map"
         state.select(points.ids[rows].tolist(), title)
+        bits = event.selected.copy()
+        bits[points.training :] = False
+        state.remember("coverage.mask", (state.selection(), points.key, bits))
         st.rerun()  # the side bar's card was drawn before
+
+
+def _role(points: Points, row: int) -> str:
+    return "training" if row < points.training else "production"
 
 
 def _settle(key: str, default: str, options) -> None:

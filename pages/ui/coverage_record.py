@@ -41,8 +41,8 @@ def _training(workspace: Workspace, data: Dataset, record_id: str) -> None:
     inside = record_id in chosen.ids
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
-            "More like this", icon=":material/join_inner:", key="coverage.like", on_click=coverage_search.ask,
-            args=("like", record_id, "the record that was open"), disabled=current(workspace, "embed") is None,
+            "More like this", icon=":material/join_inner:", key="coverage.like", on_click=coverage_search.like,
+            args=("training", record_id), disabled=current(workspace, "embed") is None,
         )  # fmt: skip
         st.button(
             "Take out of the selection" if inside else "Add to the selection", key="coverage.toggle",
@@ -82,6 +82,11 @@ def _production(workspace: Workspace, home: Dataset, record_id: str) -> None:
                     "Open the nearest training record", icon=":material/near_me:", key="coverage.nearest",
                     on_click=coverage_search.open_record, args=(row["nearest_id"],),
                 )  # fmt: skip
+    if current(workspace, "embed") is not None and current(workspace, "embed:production") is not None:
+        st.button(
+            "Training records like this", icon=":material/join_inner:", key="coverage.like_production",
+            on_click=coverage_search.like, args=("production", record_id),
+        )  # fmt: skip
     with st.container(border=True):
         st.markdown("**Production record**")
         records.show(home, record_id, told, key=f"coverage.production.{record_id}")

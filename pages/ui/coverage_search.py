@@ -13,7 +13,7 @@ from pages.ui.coverage_data import Points
 from pages.ui.safe import literal, short
 from pages.ui.tables import clickable
 
-HOW = {"meaning": "Meaning", "text": "Text"}
+HOW = {"meaning": "Meaning", "text": "Text", "regex": "Regex"}
 SHOWN = 200
 
 
@@ -32,7 +32,7 @@ def box(workspace: Workspace) -> None:
     """The search field; a search makes its hits the selection and lists them."""
     embed = current(workspace, "embed")
     ways = (
-        list(HOW) if embed is not None and embed.info.get("kind") != "given" else ["text"]
+        list(HOW) if embed is not None and embed.info.get("kind") != "given" else ["text", "regex"]
     )  # given vectors place no query
     if st.session_state.get("coverage.how") not in ways:
         st.session_state["coverage.how"] = ways[0]
@@ -42,7 +42,8 @@ def box(workspace: Workspace) -> None:
     )  # fmt: skip
     st.segmented_control(
         "Search by", ways, key="coverage.how", format_func=HOW.get, required=True, on_change=_asked,
-        help="Meaning: the nearest records in the embedding. Text: records that hold these very characters, in any case.",
+        help="Meaning: the nearest records in the embedding. Text: records that hold these very characters, in "
+        "any case. Regex: records that match an RE2 expression, in any case: `\\bmg\\b`, `(?-i)ECG` for capitals as written.",
         persist_state="session",
     )  # fmt: skip
 
@@ -62,11 +63,17 @@ def ask(how: str, query: str, title: str) -> None:
     except QuadrantError:
         return  # the panel says it
     if found.ids:
-        state.select(found.ids, f"{'Like' if how == 'like' else 'Search'} {title}")
+        state.select(found.ids, f"{'Like' if how.startswith('like') else 'Search'} {title}")
 
 
 def _run(workspace: Workspace, how: str, query: str) -> coverage_data.Hits:
-    return coverage_data.hits(workspace.need(), current(workspace, "embed"), how, query)
+    other = current(workspace, "embed:production") if how == "like production" else None
+    return coverage_data.hits(workspace.need(), current(workspace, "embed"), how, query, other)
+
+
+def like(role: str, record_id: str) -> None:
+    """Select the records most like one of the training or production set. Runs as a callback, before the page."""
+    ask("like" if role == "training" else "like production", record_id, f"a {role} record")
 
 
 def panel(workspace: Workspace, data: Dataset, points: Points) -> None:
@@ -77,7 +84,8 @@ def panel(workspace: Workspace, data: Dataset, points: Points) -> None:
         return
     how, query, title = asked
     embed = current(workspace, "embed")
-    if how != "text" and embed is None:
+    literally = how in ("text", "regex")
+    if not literally and embed is None:
         st.info(
             "A search by meaning needs the embedding, which is not computed for these settings yet. Search by text instead."
         )
@@ -88,15 +96,16 @@ def panel(workspace: Workspace, data: Dataset, points: Points) -> None:
         st.warning(literal(error, 500))
         return
     many = len(found.ids)
-    words = {"text": "hold the text", "meaning": "are nearest in meaning to", "like": "are most like"}[how]
+    words = {
+        "text": "hold the text", "regex": "match", "meaning": "are nearest in meaning to", "like": "are most like",
+        "like production": "are most like",
+    }[how]  # fmt: skip
     st.markdown(f"**{many:,}** {'record' if many == 1 else 'records'} {words} {literal(title, 120)}")
     if not many:
-        st.caption(
-            "Nothing found. Try a shorter text, or search by meaning." if how == "text" else "Nothing is near it."
-        )
+        st.caption("Nothing found. Try a shorter text, or search by meaning." if literally else "Nothing is near it.")
         return
-    note = meaning_note(embed) if how != "text" else ""
-    kind = "Cosine similarity of the embeddings, −1 to 1; the nearest 50, however far they are." if how != "text" else (
+    note = "" if literally else meaning_note(embed)
+    kind = "Cosine similarity of the embeddings, −1 to 1; the nearest 50, however far they are." if not literally else (
         "Number of occurrences in prompt, response, reasoning and system text."
     )  # fmt: skip
     st.caption(f"{kind} {literal(note)}".strip())

@@ -15,7 +15,7 @@ from pages.ui.coverage_data import Points
 from pages.ui.safe import literal, short
 
 SHOWN = 200
-COMBINE = {"replace": "Replace", "add": "Add", "keep": "Keep common", "remove": "Take away"}
+COMBINE = {"replace": "Replace", "add": "Or: add", "keep": "And: keep common", "remove": "Not: take away"}
 
 
 def panel(workspace: Workspace, data: Dataset, points: Points) -> None:
@@ -66,7 +66,16 @@ def _actions(data: Dataset, chosen: state.Selection, here: list[str]) -> None:
             icon=":material/undo:",
             key="coverage.undo",
             on_click=state.undo_selection,
-            help="Back to the selection before this one",
+            disabled=not state.can_step("undo"),
+            help="Back to the selection before this one (Z on the map)",
+        )
+        st.button(
+            "Redo",
+            icon=":material/redo:",
+            key="coverage.redo",
+            on_click=state.redo_selection,
+            disabled=not state.can_step("redo"),
+            help="Forward again (Y on the map)",
         )
         if st.button("Audit a sample", icon=":material/fact_check:", key="coverage.audit", disabled=not here):
             st.switch_page("pages/audit.py")
@@ -130,7 +139,7 @@ def _choose(workspace: Workspace, data: Dataset, by: str, picked: list[str], how
     wanted = {"replace": found, "add": before | found, "keep": before & found, "remove": before - found}[how]
     word = ", ".join(picked)
     title = {"replace": word, "add": f"{state.selection().title} and {word}"}.get(
-        how, f"{state.selection().title} · {COMBINE[how].lower()} {word}"
+        how, f"{state.selection().title} · {COMBINE[how].partition(': ')[2]} {word}"
     )
     state.select([i for i in ids if i in wanted], short(title, 120))
 

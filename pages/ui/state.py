@@ -17,6 +17,7 @@ from core.workspace import Workspace, open_workspace
 ROOT = Path(__file__).resolve().parents[2]
 HOME = Path(os.environ.get("QUADRANT_HOME") or ROOT / "workspaces")
 SAMPLE = ROOT / "sample_data"
+UNDOS, UNDO_IDS = 40, 3_000_000  # selections that can be had back, and the records in them altogether
 _NAME = re.compile(r"[^\w\-]+")
 
 
@@ -71,6 +72,7 @@ def use_workspace(name: str) -> None:
     st.session_state["workspace"] = name
     st.session_state.pop("selection", None)
     st.session_state.pop("token", None)
+    st.session_state["undo"] = st.session_state["redo"] = []
     st.query_params["w"] = name
     st.query_params.pop("s", None)
 
@@ -101,16 +103,50 @@ def selection() -> Selection:
 
 
 def select(ids: list[str] | tuple[str, ...], title: str) -> None:
-    """Replace the selection; an empty one clears it."""
-    st.session_state["undo"] = selection()
+    """Replace the selection; an empty one clears it. The one before can be had back."""
+    st.session_state["undo"] = _kept([*st.session_state.get("undo", []), selection()])
+    st.session_state["redo"] = []
+    _select(ids, title)
+
+
+def _select(ids: list[str] | tuple[str, ...], title: str) -> None:
     st.session_state["selection"] = Selection(tuple(ids), title if ids else "")
     token = st.session_state.setdefault("token", os.urandom(5).hex())
     workspace().keep_selection(token, list(ids), title)
 
 
+def _kept(past: list[Selection]) -> list[Selection]:
+    """The latest selections, as many as fit: at most UNDOS, and UNDO_IDS records together."""
+    total, kept = 0, []
+    for one in reversed(past[-UNDOS:]):
+        total += len(one)
+        if kept and total > UNDO_IDS:
+            break
+        kept.append(one)
+    return kept[::-1]
+
+
 def undo_selection() -> None:
-    before = st.session_state.get("undo", Selection())
-    select(before.ids, before.title)
+    """Back to the selection before this one, if there was one."""
+    _step("undo", "redo")
+
+
+def redo_selection() -> None:
+    """Forward again, after an undo."""
+    _step("redo", "undo")
+
+
+def can_step(way: str) -> bool:
+    """Whether there is something to `undo` or `redo`."""
+    return bool(st.session_state.get(way))
+
+
+def _step(way: str, back: str) -> None:
+    if not can_step(way):
+        return
+    other = st.session_state[way].pop()
+    st.session_state[back] = _kept([*st.session_state.get(back, []), selection()])
+    _select(other.ids, other.title)
 
 
 def link() -> None:

@@ -193,6 +193,9 @@ def test_hidden_categories_are_not_selected(plot, points):
 def test_click_tells_the_index_and_hover_shows_the_text_literally(plot, points):
     shown, (x, y, _) = plot(), points()
     lonely = int(np.argmax(np.hypot(x, y)))
+    shown.page.get_by_test_id("scatter-pad").focus()
+    shown.page.keyboard.press("9")  # the first view leaves the farthest out
+    shown.page.wait_for_timeout(200)
     shown.page.mouse.move(*shown.at(float(x[lonely]), float(y[lonely])))
     tip = shown.page.get_by_test_id("scatter-tip")
     tip.wait_for(state="visible")
@@ -343,6 +346,7 @@ def test_gives_its_graphics_context_back_and_comes_back_with_the_selection(plot)
     shown.page.wait_for_function("() => window.__old.isContextLost()")
     shown.page.get_by_role("button", name="come back").click()
     shown.page.wait_for_selector(f".scatter[data-ready][data-selected='{own}']")
+    shown.idle()
     assert shown.log()["length"] == 1  # the old event is not told again
     shown.tool("lasso")
     shown.stroke(OTHER)

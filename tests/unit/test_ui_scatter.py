@@ -79,7 +79,7 @@ def test_labels_are_one_line_cut_and_survive_broken_text():
     assert (
         "labels"
         not in scatter_payload(
-            np.zeros(50_001), np.zeros(50_001), Values(np.zeros(50_001)), labels=["a"] * 50_001
+            np.zeros(200_001), np.zeros(200_001), Values(np.zeros(200_001)), labels=["a"] * 200_001
         ).blocks
     )
 

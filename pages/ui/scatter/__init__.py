@@ -7,10 +7,11 @@ if event.selected is not None:
 """
 
 from pages.ui.scatter.component import Axes, ScatterEvent, read_event, scatter
+from pages.ui.scatter.facets import Facet, category_facet, number_facet
 from pages.ui.scatter.fallback import plotly_scatter
 from pages.ui.scatter.payload import Categories, Name, ScatterPayload, Values, centroid_names, scatter_payload
 
 __all__ = [
-    "Axes", "Categories", "Name", "ScatterEvent", "ScatterPayload", "Values",
-    "centroid_names", "plotly_scatter", "read_event", "scatter", "scatter_payload",
+    "Axes", "Categories", "Facet", "Name", "ScatterEvent", "ScatterPayload", "Values", "category_facet",
+    "centroid_names", "number_facet", "plotly_scatter", "read_event", "scatter", "scatter_payload",
 ]  # fmt: skip

@@ -16,6 +16,7 @@ import streamlit as st
 from pages.ui.scatter.payload import Name, ScatterPayload
 
 HERE = Path(__file__).parent
+ACTIONS = ("undo", "redo", "like", "link")
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,9 @@ class ScatterEvent:
     """What the reader did since the last run; each part is None when nothing new happened, and is given exactly once.
 
     selected: (N,) bool in the payload's row order, the whole new selection. polygon: (M, 2) lasso or rectangle in the coordinates as
-    drawn (`payload.xy()`), when that made the selection. clicked: index of a point. cuts: (x, y). counter: of the newest part, 0
+    drawn (`payload.xy()`), when that made the selection. clicked: index of a point. action: one of the `actions` that the page offers,
+    asked for by button or key, `about` the index of the point that it is about, if about one. cuts: (x, y). counter: of the newest
+    part, 0
     without one. digest: of the payload the event belongs to; events on other payloads are dropped, `dropped` counts them. webgl:
     False where the browser has no WebGL2 and the simpler plot was drawn.
     """
@@ -48,6 +51,8 @@ class ScatterEvent:
     digest: str
     selected: np.ndarray | None = None
     clicked: int | None = None
+    action: str | None = None
+    about: int | None = None
     cuts: tuple[float, float] | None = None
     polygon: np.ndarray | None = None
     counter: int = 0
@@ -65,6 +70,10 @@ def scatter(
     names: Sequence[Name] | None = None,
     selection: np.ndarray | None = None,
     label: str = "Scatter plot",
+    actions: Sequence[str] = (),
+    opened: int | None = None,
+    colour_name: str = "",
+    linked: Mapping[str, Any] | None = None,
 ) -> ScatterEvent:
     """Draw the points and return what the reader did: see ScatterEvent.
 
@@ -72,6 +81,10 @@ def scatter(
     only the changed part travels. selection: shorthand for `payload.with_selected(selection)`; without any the browser keeps its own.
     cuts: the two lines in data units; the reader's new ones come back as an event, and the page passes them in from the next
     run on. names: texts over the points (see `centroid_names`). label: what a screen reader calls the plot.
+
+    actions: of "undo", "redo", "like", "link", what the page answers to. opened: index of the record that is open, ringed.
+    colour_name: the facet that the colours stand for, so that its bars wear them. linked: {"slot": where this browser keeps filters
+    and view, "open": {"n", "filters", "box"} of a link that was followed, "link": {"n", "query"} the answer to an action "link"}.
 
     The selection drawn is the page's as soon as the page has had the reader's last event; until then the reader's strokes stand.
     Which events were handled is kept in `st.session_state[f"{key}.handled"]`, and nothing else is.
@@ -87,6 +100,12 @@ def scatter(
         "origin": payload.header["origin"],
         "colour": payload.header["colour"],
         "layers": payload.header.get("layers"),
+        "home": payload.header.get("home"),
+        "facets": payload.header.get("facets", []),
+        "colourName": colour_name,
+        "actions": list(actions),
+        "opened": -1 if opened is None else int(opened),
+        "linked": dict(linked or {}),
         "height": int(height),
         "axes": axes and _axes(axes, payload.header["origin"]),
         "cuts": None if cuts is None else [float(c) for c in cuts],
@@ -139,6 +158,13 @@ def _clicked(said: Mapping[str, Any], count: int) -> dict[str, Any] | None:
     return {"clicked": index} if isinstance(index, int) and 0 <= index < count else None
 
 
+def _action(said: Mapping[str, Any], count: int) -> dict[str, Any] | None:
+    do, index = said.get("do"), said.get("index")
+    if not isinstance(do, str) or do not in ACTIONS:
+        return None
+    return {"action": do, "about": index if isinstance(index, int) and 0 <= index < count else None}
+
+
 def _cuts(said: Mapping[str, Any], _count: int) -> dict[str, Any] | None:
     try:
         x, y = (float(c) for c in said["cuts"])
@@ -148,7 +174,7 @@ def _cuts(said: Mapping[str, Any], _count: int) -> dict[str, Any] | None:
 
 
 _DECODERS: dict[str, Callable[[Mapping[str, Any], int], dict[str, Any] | None]] = {
-    "selected": _selected, "clicked": _clicked, "cuts": _cuts,
+    "selected": _selected, "clicked": _clicked, "cuts": _cuts, "action": _action,
 }  # fmt: skip
 
 
@@ -182,7 +208,19 @@ def _components() -> tuple[Callable[..., Any], Callable[..., Any]]:
         html=source("scatter.html"),
         css=source("scatter.css"),
         js=source(
-            "blocks.js", "geometry.js", "points.js", "state.js", "drawing.js", "legend.js", "hands.js", "scatter.js"
+            "blocks.js",
+            "geometry.js",
+            "points.js",
+            "state.js",
+            "names.js",
+            "drawing.js",
+            "legend.js",
+            "detail.js",
+            "facets.js",
+            "filters.js",
+            "links.js",
+            "hands.js",
+            "scatter.js",
         ),
     )
     return view, st.components.v2.component("quadrant_scatter_block", js=source("blocks.js", "carrier.js"))

@@ -29,6 +29,7 @@ class ScatterDrawing extends ScatterState {
     if (this.config) {
       this.paintPalette();
       this.buildLegend();
+      if (this.fails) this.paintFacets();
       this.schedule();
     }
   }
@@ -76,21 +77,34 @@ class ScatterDrawing extends ScatterState {
   computeFit() {
     const { box, area } = this, axes = this.config.axes, pad = axes ? 1.06 : 1.1;
     let { x0, x1, y0, y1 } = box;
-    if (axes?.range) [x0, x1, y0, y1] = axes.range;
+    const first = axes ? axes.range : this.config.home;
+    if (first) [x0, x1, y0, y1] = first;
     const spanX = x1 - x0 || 1, spanY = y1 - y0 || 1;
     let sx = area.w / spanX / pad, sy = area.h / spanY / pad;
     if (!axes) sx = sy = Math.min(sx, sy);
     this.fit = { cx: (x0 + x1) / 2, cy: (y0 + y1) / 2, sx, sy };
   }
 
-  resetView() {
+  resetView(draw = true) {
     this.computeFit();
     this.view = { ...this.fit };
+    if (!draw) return;
+    this.remember();
     this.schedule();
   }
 
+  /** Every point, also those that the first view leaves outside. */
+  showAll() {
+    const { box, area } = this, pad = this.config.axes ? 1.06 : 1.1;
+    let sx = area.w / (box.x1 - box.x0 || 1) / pad, sy = area.h / (box.y1 - box.y0 || 1) / pad;
+    if (!this.config.axes) sx = sy = Math.min(sx, sy);
+    this.view = { cx: (box.x0 + box.x1) / 2, cy: (box.y0 + box.y1) / 2, sx, sy };
+    this.moved();
+  }
+
   zoom(factor, px = this.area.w / 2, py = this.area.h / 2) {
-    const z = Math.min(5000, Math.max(0.3, (this.view.sx / this.fit.sx) * factor)) / (this.view.sx / this.fit.sx), [x, y] = this.toData(px, py);
+    const least = 0.3 * Math.min(1, this.area.w / (this.box.x1 - this.box.x0 || 1) / this.fit.sx, this.area.h / (this.box.y1 - this.box.y0 || 1) / this.fit.sy);
+    const z = Math.min(5000, Math.max(least, (this.view.sx / this.fit.sx) * factor)) / (this.view.sx / this.fit.sx), [x, y] = this.toData(px, py);
     this.view.sx *= z;
     this.view.sy *= z;
     this.view.cx = x - (px - this.area.w / 2) / this.view.sx;
@@ -118,7 +132,11 @@ class ScatterDrawing extends ScatterState {
     const size = Math.min(10, Math.min(7, Math.max(1.35, 0.52 * Math.sqrt(room))) * zoom ** 0.4);
     const alpha = Math.min(0.9, Math.max(0.2, 0.88 * ((room * zoom ** 1.4) / 100) ** 0.2));
     const fadeTo = this.ground.map((v, k) => v * 0.55 + this.ink[k] * 0.45);
-    return { size, alpha, ringSize: Math.max(4.2, size * 1.25), ringAlpha: Math.min(0.95, alpha + 0.15), layersOn: this.layersOn, ink: this.ink, ground: this.ground, fadeTo };
+    // Rings lie over the points they are compared with: thin, and the paler the more of them there are.
+    const over = (area.w * area.h) / Math.max(1, this.overlaid ?? 1);
+    const ringSize = Math.min(9, Math.min(6.5, Math.max(3.4, 0.34 * Math.sqrt(over))) * zoom ** 0.3), ringAlpha = Math.min(0.72, Math.max(0.22, 0.62 * ((over * zoom ** 1.4) / 900) ** 0.25));
+    const crowd = Math.min(1, placed / 3000) / zoom ** 0.5, ghost = Math.max(0.05, Math.min(0.16, alpha * 0.2));
+    return { size, alpha, ringSize, ringAlpha, crowd, ghost, layersOn: this.layersOn, ink: this.ink, ground: this.ground, fadeTo };
   }
 
   /** Redraw in the next frame; `moving`: the view is being moved, so a sample may do until it rests. */
@@ -132,6 +150,7 @@ class ScatterDrawing extends ScatterState {
   moved() {
     this.hideTip();
     this.hover = -1;
+    this.remember();
     this.schedule(true);
     if (this.drawCost > PAINT_BUDGET) {
       clearTimeout(this.restTimer);
@@ -178,12 +197,12 @@ class ScatterDrawing extends ScatterState {
     if (!this.config.count) this.say(g, "No records to draw", a.w / 2, a.h / 2, 13, 500, "center", 0.6);
     if (this.config.names?.length) this.drawNames(g);
     this.drawCuts(g);
-    for (const [i, width] of [[this.clicked, 2.2], [this.hover, 1.6]])
+    for (const [i, width, more, ink] of [[this.clicked, 2.6, 3, this.accent], [this.hover, 1.6, 0, this.ink]])
       if (i >= 0) {
         const [x, y] = this.toPixel(this.xs[i], this.ys[i]);
-        for (const [extra, colour] of [[2, this.ground], [0, this.ink]]) {
+        for (const [extra, colour] of [[2, this.ground], [0, ink]]) {
           g.beginPath();
-          g.arc(x, y, Math.max(5, this.look().size / 2 + 3), 0, 7);
+          g.arc(x, y, Math.max(5, this.look().size / 2 + 3) + more, 0, 7);
           g.lineWidth = width + extra;
           g.strokeStyle = `rgb(${colour})`;
           g.stroke();
@@ -213,19 +232,13 @@ class ScatterDrawing extends ScatterState {
   }
 
   drawNames(g) {
-    const taken = [], a = this.area;
-    g.font = `600 11.5px ${this.font}`;
-    if (!this.config.axes) taken.push([0, 0, this.el.tools.offsetWidth + 16, 50]);
-    for (const [text, x, y] of this.config.names) {
-      const [px, py] = this.toPixel(x, y);
-      if (px < -60 || py < -10 || px > a.w + 60 || py > a.h + 10) continue;
-      const shown = text.length > 34 ? text.slice(0, 33) + "…" : text, half = g.measureText(shown).width / 2 + 4;
-      const mx = Math.min(a.w - half, Math.max(half, px)), my = Math.min(a.h - 10, Math.max(10, py)), box = [mx - half, my - 9, mx + half, my + 9];
-      if (taken.some((t) => box[0] < t[2] && box[2] > t[0] && box[1] < t[3] && box[3] > t[1])) continue;
-      taken.push(box);
-      this.say(g, shown, mx, my, 11.5, 600, "center", 0.92);
-      if (taken.length > 60) break;
-    }
+    const a = this.area, taken = [], names = this.config.names.map(([text, x, y]) => [text, ...this.toPixel(x, y)]);
+    if (!this.config.axes) taken.push([0, 0, this.el.tools.offsetWidth + 16, 48]);
+    if (!this.el.chip.hidden) taken.push([a.w - this.el.chip.offsetWidth - 16, 0, a.w, 42]);
+    const measure = (text, size) => { g.font = `600 ${size}px ${this.font}`; return g.measureText(text).width; };
+    const placed = placeNames(names, a.w, a.h, measure, taken);
+    for (const { text, x, y, size } of placed) this.say(g, text, x, y, size, 600, "center", 0.94);
+    this.root.dataset.names = placed.length;
   }
 
   drawAxes(g) {

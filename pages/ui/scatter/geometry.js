@@ -95,6 +95,21 @@ class PointGrid {
   }
 }
 
+/** (N,) bytes 0..7: how crowded each point's neighbourhood is, each step twice as crowded; 3 is the average of occupied cells. */
+function densityOf(xs, ys, box) {
+  const n = xs.length, size = 192, kx = size / (box.x1 - box.x0 || 1), ky = size / (box.y1 - box.y0 || 1), counts = new Uint32Array(size * size), out = new Uint8Array(n);
+  const cell = (i) => Math.min(size - 1, Math.floor((ys[i] - box.y0) * ky)) * size + Math.min(size - 1, Math.floor((xs[i] - box.x0) * kx));
+  const placed = (i) => xs[i] - xs[i] === 0 && ys[i] - ys[i] === 0;
+  for (let i = 0; i < n; i++) if (placed(i)) counts[cell(i)] += 1;
+  let occupied = 0, total = 0;
+  for (const c of counts) if (c) { occupied += 1; total += c; }
+  if (!occupied) return out;
+  const level = new Uint8Array(size * size), mean = total / occupied;
+  for (let c = 0; c < counts.length; c++) if (counts[c]) level[c] = Math.min(7, Math.max(0, Math.round(3 + Math.log2(counts[c] / mean))));
+  for (let i = 0; i < n; i++) if (placed(i)) out[i] = level[cell(i)];
+  return out;
+}
+
 /** Round tick values between two ends, about `want` of them. */
 function ticks(low, high, want) {
   const span = high - low;

@@ -2,7 +2,7 @@
 
 const CLICK_SLOP = 4, PICK_RADIUS = 9;
 
-class ScatterHands extends ScatterLegend {
+class ScatterHands extends ScatterLinks {
   pick(px, py) {
     if (!this.config?.count) return -1;
     const [x, y] = this.toData(px, py);
@@ -15,6 +15,7 @@ class ScatterHands extends ScatterLegend {
     if (i === this.hover) return;
     this.hover = i;
     this.root.dataset.hover = i;
+    this.showDetail(i);
     if (i < 0) this.hideTip();
     else this.showTip(i);
     this.drawOver();
@@ -43,7 +44,9 @@ class ScatterHands extends ScatterLegend {
   click(i) {
     if (i < 0) return;
     this.clicked = i;
+    this.root.dataset.opened = i;
     this.emit("clicked", { index: i });
+    this.showDetail(-1);
     this.drawOver();
   }
 
@@ -63,10 +66,11 @@ class ScatterHands extends ScatterLegend {
     on(pad, "focus", () => { this.keyboard = pad.matches(":focus-visible") && !this.pointers.size; this.schedule(); });
     on(pad, "blur", () => { this.keyboard = false; this.schedule(); });
     on(this.root, "keydown", (e) => this.key(e));
-    on(tools, "click", (e) => { const b = e.target.closest("button"); if (b) this.act(b.dataset.do); });
+    for (const bar of [tools, this.el.strip.querySelector(".strip-head")]) on(bar, "click", (e) => { const b = e.target.closest("button"); if (b) this.act(b.dataset.do); });
+    on(this.el.share, "click", (e) => { if (e.target.closest("button")) { this.el.share.hidden = true; this.el.pad.focus(); } });
     for (const box of [entries, layers]) {
-      on(box, "click", (e) => { const b = e.target.closest(".entry"); if (b && !(e.detail > 2)) this.toggleEntry(b, false); });
-      on(box, "dblclick", (e) => { const b = e.target.closest(".entry"); if (b) this.toggleEntry(b, true); });
+      on(box, "click", (e) => { const b = e.target.closest(".entry"); if (b && !(e.detail > 2)) this.toggleEntry(b, !!e.target.closest("u")); });
+      on(box, "dblclick", (e) => { const b = e.target.closest(".entry"); if (b && !e.target.closest("u")) this.toggleEntry(b, true); });
     }
     for (const [cut, axis] of [[cutX, 0], [cutY, 1]]) this.listenCut(cut, axis, on);
     on(this.el.points, "webglcontextlost", (e) => { e.preventDefault(); this.root.dataset.context = "lost"; });
@@ -182,6 +186,11 @@ class ScatterHands extends ScatterLegend {
     const acts = {
       pan: () => this.setMode("pan"), lasso: () => this.setMode(this.mode === "lasso" ? "pan" : "lasso"), box: () => this.setMode(this.mode === "box" ? "pan" : "box"),
       in: () => this.zoom(1.5), out: () => this.zoom(1 / 1.5), reset: () => this.resetView(), invert: () => this.invert(),
+      everything: () => this.showAll(), unfilter: () => this.clearFilters(), keep: () => this.choose(() => true, "replace", { how: "filter" }),
+      undo: () => this.ask("undo"), redo: () => this.ask("redo"), link: () => { if (this.config.actions.includes("link")) this.askLink(); },
+      like: () => this.ask("like", this.hover >= 0 ? this.hover : this.clicked),
+      filter: () => { const first = this.facets[0]; if (first) { this.el.strip.classList.remove("folded"); this.markFold(); first.focus(); } },
+      fold: () => { this.el.strip.classList.toggle("folded"); this.markFold(); },
       all: () => this.choose(() => true, "replace", { how: "all" }),
       clear: () => { if (this.chosen) this.setSelection(new Uint8Array(this.selected.length), { how: "clear" }); },
       help: () => { help.hidden = hasHelp; tools.querySelector("[data-do=help]").setAttribute("aria-expanded", String(!hasHelp)); },
@@ -189,12 +198,32 @@ class ScatterHands extends ScatterLegend {
     acts[what]?.();
   }
 
+  markFold() {
+    this.el.strip.querySelector("[data-do=fold]").setAttribute("aria-expanded", String(!this.el.strip.classList.contains("folded")));
+  }
+
+  /** Ask the page for something that it offers; `about`: the point that it is about. */
+  ask(what, about = null) {
+    if (this.config.actions?.includes(what) && (about === null || about >= 0)) this.emit("action", { do: what, index: about });
+  }
+
+  /** Buttons of what the page offers. */
+  offer() {
+    const { actions, home, axes, facets } = this.config;
+    for (const [what, there] of [...["undo", "redo", "link", "like"].map((a) => [a, actions?.includes(a)]), ["everything", home && !axes], ["filter", facets?.length]])
+      for (const el of this.root.querySelectorAll(`[data-do="${what}"], [data-for="${what}"]`)) el.hidden = !there;
+  }
+
   key(e) {
-    if (e.ctrlKey || e.metaKey) return;
+    if (e.target === this.el.shareField) { if (e.key === "Escape") { this.el.share.hidden = true; this.el.pad.focus(); } e.stopPropagation(); return; }
+    const letter = e.key.toLowerCase();
+    if ((e.ctrlKey || e.metaKey) && !["z", "y"].includes(letter)) return;
     const entry = e.target.closest?.(".entry"), onPad = e.target === this.el.pad, step = e.shiftKey ? 160 : 48;
     const acts = {
       "+": () => this.act("in"), "=": () => this.act("in"), "-": () => this.act("out"), "−": () => this.act("out"), 0: () => this.act("reset"),
       l: () => this.act("lasso"), b: () => this.act("box"), v: () => this.act("pan"), i: () => this.act("invert"), a: () => this.act("all"), "?": () => this.act("help"),
+      9: () => this.act("everything"), f: () => this.act("filter"), x: () => this.act("unfilter"), k: () => this.act("keep"), m: () => this.act("like"), c: () => this.act("link"),
+      z: () => this.act(e.shiftKey ? "redo" : "undo"), y: () => this.act("redo"),
       escape: () => { if (!this.el.help.hidden) this.act("help"); else if (this.stroke) { this.stopDrawing(); this.pointers.clear(); } else this.act("clear"); },
     };
     if (onPad)
@@ -211,7 +240,7 @@ class ScatterHands extends ScatterLegend {
         this.choose(code !== undefined ? (i) => codes[i] === Number(code) : (i) => this.layer[i] === Number(layer), e.shiftKey ? "add" : "replace", { how: "legend" });
       };
     }
-    const act = acts[e.key.toLowerCase()];
+    const act = acts[letter];
     // Streamlit listens for single letters on the page (r: run again, c: clear the cache); none typed here is meant for it.
     if (act || e.key.length === 1) e.stopPropagation();
     if (!act) return;

@@ -38,15 +38,27 @@ class ScatterLegend extends ScatterDrawing {
     if (this.layer && this.config.layers) {
       const counts = [0, 0, 0, 0];
       for (let i = 0; i < this.layer.length; i++) if (!this.visible || bitAt(this.visible, i)) counts[this.layer[i]] += 1;
+      this.overlaid = counts[1] + counts[2] + counts[3];
       this.config.layers.forEach((name, k) => layers.append(this.entry(name, counts[k], "", { layer: k })));
     }
     this.markLegend();
   }
 
+  /** After a filter: the numbers alone. */
+  recountLegend() {
+    if (this.config.colour.kind !== "categories") return;
+    const counts = this.countCategories();
+    for (const button of this.el.entries.querySelectorAll(".entry")) {
+      const k = Number(button.dataset.code);
+      button.querySelector("b").textContent = formatCount(counts[k]);
+      button.title = `${this.config.colour.names[k]} (${formatCount(counts[k])})`;
+    }
+  }
+
   /** Points of each category in the first layer; overlays are counted in the layers' own entries. */
   countCategories() {
-    const counts = new Uint32Array(this.config.colour.names.length), { codes, layer, visible } = this;
-    for (let i = 0; i < codes.length; i++) if (!layer?.[i] && (!visible || bitAt(visible, i))) counts[codes[i]] += 1;
+    const counts = new Uint32Array(this.config.colour.names.length), { codes, layer, visible, fails } = this;
+    for (let i = 0; i < codes.length; i++) if (!layer?.[i] && !(fails && fails[i] & PASS) && (!visible || bitAt(visible, i))) counts[codes[i]] += 1;
     return counts;
   }
 
@@ -60,7 +72,11 @@ class ScatterLegend extends ScatterDrawing {
     text.textContent = name === "" ? "(empty)" : name;
     number.textContent = formatCount(count);
     button.title = `${name} (${formatCount(count)})`;
-    button.append(dot, text, number);
+    const only = document.createElement("u");
+    only.textContent = "only";
+    only.title = "Show only this one, or again all";
+    only.setAttribute("aria-hidden", "true"); // Shift + Enter does it
+    button.append(dot, text, number, only);
     return button;
   }
 
@@ -93,7 +109,8 @@ class ScatterLegend extends ScatterDrawing {
       const n = countBits(this.visible);
       if (n < count) lines.push(`${formatCount(n)} pass the filter`);
     }
-    if (this.beyond) lines.push(`${formatCount(this.beyond)} outside the first view (zoom out)`);
+    if (this.isFiltered) lines.push(`${formatCount(this.passing)} pass the filters`);
+    if (this.beyond) lines.push(`${formatCount(this.beyond)} outside the first view (${this.config.home && !this.config.axes ? "9 shows all" : "zoom out"})`);
     if (lost) lines.push(`${formatCount(lost)} without a position`);
     if (this.config.colour.missing) lines.push(`${formatCount(this.config.colour.missing)} without a value (grey)`);
     this.el.foot.textContent = lines.join(this.root.classList.contains("narrow") ? " · " : "\n");

@@ -14,8 +14,9 @@ from typing import Any, Literal
 import numpy as np
 
 from pages.ui import palette
+from pages.ui.scatter.facets import FACETS, Facet
 
-LABELS_UP_TO = 50_000  # above this many points the hover shows category and value, and text only after a click
+LABELS_UP_TO = 200_000  # above this many points the hover shows the values, and the text only after a click
 LABEL_LENGTH = 120  # characters of a label that travel
 Block = tuple[str, bytes]  # digest, content
 
@@ -71,6 +72,19 @@ class ScatterPayload:
         block, described = _colour(colour, self.count, self._overlaid())
         return replace(self, blocks={**self.blocks, "colour": block}, header={**self.header, "colour": described})
 
+    def with_facets(self, facets: Sequence[Facet]) -> ScatterPayload:
+        """The same points with columns to filter by in the browser, at most 12; the first 12 are taken."""
+        blocks = {k: v for k, v in self.blocks.items() if not k.startswith("facet.")}
+        for facet in facets[:FACETS]:
+            if facet.codes.shape != (self.count,) or facet.codes.dtype != np.uint8:
+                raise ValueError(
+                    f"{facet.name} must be {self.count} bytes, not {facet.codes.dtype} {facet.codes.shape}"
+                )
+            content = facet.codes.tobytes()
+            blocks[f"facet.{facet.name}"] = (_digest(facet.name.encode(), content), content)
+        described = [facet.described() for facet in facets[:FACETS]]
+        return replace(self, blocks=blocks, header={**self.header, "facets": described})
+
     def _overlaid(self) -> np.ndarray | None:
         """(N,) bool: points of the layers over the first; None without layers."""
         return np.frombuffer(self.blocks["layer"][1], np.uint8) > 0 if "layer" in self.blocks else None
@@ -104,7 +118,7 @@ def scatter_payload(
     x, y: (N,) numbers, drawn as float32; NaN or infinite = no position (not drawn, counted in the legend's foot).
     selected, visible: (N,) bool masks or None. layer: (N,) integers, index into `layers` (at most four): the first is drawn
     filled, the others as rings in the text colour; each can be switched in the legend. labels: (N,) texts for the hover, cut at
-    120 characters, ignored above 50,000 points. identity: what the order of the points stands for (a dataset's digest), so that an
+    120 characters, ignored above 200,000 points. identity: what the order of the points stands for (a dataset's digest), so that an
     event on another dataset with equal coordinates cannot be taken for one on this. Raises ValueError on lengths that differ.
     """
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
@@ -118,7 +132,7 @@ def scatter_payload(
     digest = _digest(b"order", identity.encode(), content)
     block, described = _colour(colour, count, None if layer is None else np.asarray(layer) > 0)
     blocks: dict[str, Block] = {"xy": (_digest(content), content), "colour": block}
-    header: dict[str, Any] = {"origin": origin, "colour": described}
+    header: dict[str, Any] = {"origin": origin, "colour": described, "home": _home(both[:count], both[count:])}
     if layer is not None:
         layer = np.asarray(layer)
         if layer.shape != (count,) or len(layers) > 4 or (count and not 0 <= layer.min() <= layer.max() < len(layers)):
@@ -177,6 +191,21 @@ def _origin(values: np.ndarray) -> float:
         return 0.0
     low, high = float(finite.min()), float(finite.max())
     return (low + high) / 2 if high - low < 1e-3 * max(abs(low), abs(high)) else 0.0
+
+
+def _home(x: np.ndarray, y: np.ndarray) -> list[float] | None:
+    """(x0, x1, y0, y1) of the first view where a few far points would shrink all others: the central 99.5 %; None without such."""
+    known = np.isfinite(x) & np.isfinite(y)
+    if known.sum() < 50:
+        return None
+    out, stretched = [], False
+    for values in (x[known], y[known]):
+        low, high = (float(q) for q in np.percentile(values, [0.25, 99.75]))
+        least, most, room = float(values.min()), float(values.max()), 0.06 * (high - low)
+        ends = [max(least, low - room), min(most, high + room)]
+        stretched |= ends[1] - ends[0] < 0.75 * (most - least)
+        out += ends
+    return out if stretched and out[1] > out[0] and out[3] > out[2] else None
 
 
 def _bits(mask: np.ndarray, count: int, name: str) -> Block:

@@ -4,40 +4,43 @@ const VERTEX = `#version 300 es
 precision highp float;
 layout(location = 0) in vec2 position;
 layout(location = 1) in uint code;
-layout(location = 2) in uint flags; // bit 0 not drawn, bit 1 selected, bits 2-3 layer
+layout(location = 2) in uint flags; // bit 0 not drawn, 1 selected, 2-3 layer, 4 fails a filter, 5-7 density
 uniform vec2 scale, offset;
-uniform float size, ringSize;
+uniform float size, ringSize, crowd; // crowd: how much crowded points shrink and fade, 0 to 1
+uniform bool ghosts;
 uniform vec4 layerOn, ink;
 uniform bool onlyPlain;
 uniform sampler2D palette; // alpha 0: category switched off
 out vec4 colour;
-flat out float diameter, ring;
+flat out float diameter, ring, faint;
 void main() {
   vec4 c = texelFetch(palette, ivec2(int(code & 255u), int(code >> 8)), 0);
   int layer = int((flags >> 2) & 3u);
-  bool off = (flags & 1u) != 0u || c.a < 0.5 || layerOn[layer] < 0.5 || (onlyPlain && (flags & 2u) != 0u);
+  bool off = (flags & 1u) != 0u || c.a < 0.5 || layerOn[layer] < 0.5 || (onlyPlain && (flags & 2u) != 0u) || ghosts != ((flags & 16u) != 0u);
   gl_Position = off ? vec4(2.0, 2.0, 2.0, 1.0) : vec4(position * scale + offset, 0.0, 1.0);
   ring = layer > 0 ? 1.0 : 0.0;
-  diameter = layer > 0 ? ringSize : size;
+  float dense = crowd * (float(flags >> 5) - 3.0) / 4.0; // -0.75 lonely … 1 crowded
+  diameter = layer > 0 ? ringSize : size * (1.0 - 0.16 * dense);
+  faint = layer > 0 ? 1.0 : clamp(1.0 - 0.3 * dense, 0.5, 1.4);
   gl_PointSize = diameter;
-  colour = layer > 0 ? vec4(ink.rgb, 1.0) : vec4(c.rgb, 1.0);
+  colour = layer > 0 ? vec4(ink.rgb, 1.0) : vec4(ghosts ? ink.rgb : c.rgb, 1.0);
 }`;
 
 const FRAGMENT = `#version 300 es
 precision mediump float;
 in vec4 colour;
-flat in float diameter, ring;
+flat in float diameter, ring, faint;
 uniform float alpha, ringAlpha, fade, rimFrom;
 uniform vec4 ground; // the page: a rim in it keeps touching points apart
 uniform vec4 fadeTo;
 out vec4 pixel;
 void main() {
-  float a = ring > 0.5 ? ringAlpha : alpha;
+  float a = ring > 0.5 ? ringAlpha : min(1.0, alpha * faint);
   vec3 rgb = mix(colour.rgb, fadeTo.rgb, fade);
   if (diameter > 2.5) {
     float d = length(gl_PointCoord - 0.5) * diameter, r = diameter * 0.5;
     a *= clamp(r - d + 0.35, 0.0, 1.0);
-    if (ring > 0.5) a *= clamp(d - (r - max(1.4, diameter * 0.2)) + 0.5, 0.0, 1.0);
+    if (ring > 0.5) a *= clamp(d - (r - max(1.0, diameter * 0.15)) + 0.5, 0.0, 1.0);
     else if (diameter > rimFrom) rgb = mix(rgb, ground.rgb, clamp(d - (r - 1.1), 0.0, 1.0) * 0.75);
   }
   pixel = vec4(rgb * a, a);
@@ -65,7 +68,7 @@ class PointPainter {
     if (!gl.getProgramParameter(program, gl.LINK_STATUS) && !gl.isContextLost()) throw new Error("shaders: " + gl.getProgramInfoLog(program));
     this.program = program;
     this.at = {};
-    for (const name of ["scale", "offset", "size", "ringSize", "layerOn", "ink", "onlyPlain", "palette", "alpha", "ringAlpha", "fade", "fadeTo", "ground", "rimFrom"])
+    for (const name of ["scale", "offset", "size", "ringSize", "layerOn", "ink", "onlyPlain", "palette", "alpha", "ringAlpha", "fade", "fadeTo", "ground", "rimFrom", "crowd", "ghosts"])
       this.at[name] = gl.getUniformLocation(program, name);
     this.vao = gl.createVertexArray();
     gl.bindVertexArray(this.vao);
@@ -102,8 +105,9 @@ class PointPainter {
     for (let slot = 0; slot < out.length; slot++) out[slot] = codes[order[slot]];
     this.fill(1, out);
   }
-  /** flags: (N,) bytes as the shader reads them. */
-  flags(flags) {
+  /** flags: (N,) bytes as the shader reads them. filtered: some of them may fail a filter. */
+  flags(flags, filtered) {
+    this.filtered = filtered;
     const n = this.count, out = new Uint8Array(n), order = this.order;
     let chosen = 0;
     for (let slot = 0; slot < n; slot++) {
@@ -156,16 +160,31 @@ class PointPainter {
     gl.uniform1f(at.size, look.size * dpr);
     gl.uniform1f(at.ringSize, look.ringSize * dpr);
     gl.uniform1f(at.rimFrom, 4.2 * dpr);
+    gl.uniform1f(at.crowd, look.crowd);
     gl.uniform4f(at.layerOn, ...look.layersOn);
     gl.uniform4f(at.ink, ...look.ink.map((v) => v / 255), 1);
     gl.uniform4f(at.ground, ...look.ground.map((v) => v / 255), 1);
     gl.uniform4f(at.fadeTo, ...look.fadeTo.map((v) => v / 255), 1);
+    gl.uniform1i(at.ghosts, 0);
     const some2 = this.chosenCount > 0;
     const boost = some < this.count ? Math.min(3, Math.sqrt(this.count / some)) : 1;
     gl.uniform1i(at.onlyPlain, some2 ? 1 : 0);
     gl.uniform1f(at.fade, some2 ? 0.72 : 0);
     gl.uniform1f(at.alpha, Math.min(1, look.alpha * boost * (some2 ? 0.45 : 1)));
     gl.uniform1f(at.ringAlpha, Math.min(1, look.ringAlpha * (some2 ? 0.5 : 1)));
+    if (this.filtered) {
+      gl.uniform1i(at.ghosts, 1);
+      gl.uniform1i(at.onlyPlain, 0);
+      gl.uniform1f(at.fade, 1); // to the grey of the page: however many lie on each other, they never outshine what passes
+      gl.uniform1f(at.alpha, look.ghost);
+      gl.uniform1f(at.ringAlpha, look.ghost);
+      gl.drawArrays(gl.POINTS, 0, Math.min(some, 250000)); // a fair sample of what is filtered out is enough to show where it was
+      gl.uniform1i(at.ghosts, 0);
+      gl.uniform1i(at.onlyPlain, some2 ? 1 : 0);
+      gl.uniform1f(at.fade, some2 ? 0.72 : 0);
+      gl.uniform1f(at.alpha, Math.min(1, look.alpha * boost * (some2 ? 0.45 : 1)));
+      gl.uniform1f(at.ringAlpha, Math.min(1, look.ringAlpha * (some2 ? 0.5 : 1)));
+    }
     gl.drawArrays(gl.POINTS, 0, some);
     if (some2) {
       gl.uniform1i(at.onlyPlain, 0);

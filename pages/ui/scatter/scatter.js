@@ -17,12 +17,13 @@ class Scatter extends ScatterHands {
   }
 
   destroy() {
+    this.keepNow();
     this.dead = true;
     this.aborter.abort();
     this.observer.disconnect();
     BLOCKS.waiting.delete(this.wake);
     cancelAnimationFrame(this.frame);
-    for (const timer of [this.gridTimer, this.restTimer, this.cutTimer]) clearTimeout(timer);
+    for (const timer of [this.gridTimer, this.restTimer, this.cutTimer, this.sayTimer, this.keepTimer]) clearTimeout(timer);
     this.painter?.free();
   }
 }

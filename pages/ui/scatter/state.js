@@ -2,6 +2,8 @@
 
 const STEPS = 1024; // colours of a continuous scale; the code after the last is "no value"
 
+const LATER = (name) => name === "labels" || name.startsWith("facet."); // blocks that the first picture does not wait for
+
 class ScatterState {
   constructor(root) {
     this.root = root;
@@ -10,6 +12,8 @@ class ScatterState {
       plot: one(".plot"), under: one(".under"), points: one(".points"), over: one(".over"), pad: one(".pad"), tools: one(".tools"), chip: one(".chip"), help: one(".help"),
       wait: one(".wait"), tip: one(".tip"), legend: one(".legend"), title: one(".legend-title"), bar: one(".bar"), entries: one(".entries"),
       layers: one(".layers"), foot: one(".foot"), live: one(".live"), cutX: one(".cut-x"), cutY: one(".cut-y"),
+      stage: one(".stage"), strip: one(".strip"), facets: one(".facets"), passing: one(".passing"), detail: one(".detail"),
+      share: one(".share"), shareText: one(".share p"), shareField: one(".share input"),
     };
     this.applied = {}; // block name -> digest on the screen
     this.config = null;
@@ -19,6 +23,8 @@ class ScatterState {
     this.sent = { selected: 0, cuts: 0 };
     this.off = new Set(); // names of categories switched off
     this.layersOn = [1, 1, 1, 1];
+    this.facets = []; // cards of the columns to filter by
+    this.fails = null; // which filters each point fails, as bits
     this.pointers = new Map();
     this.frame = 0;
     this.drawCost = 0;
@@ -36,7 +42,7 @@ class ScatterState {
   update(config, send) {
     this.send = send;
     this.wanted = config;
-    this.root.style.height = config.height + "px";
+    this.el.stage.style.height = config.height + "px";
     if (this.failed) return this.refuse();
     this.readTheme();
     this.resize();
@@ -58,10 +64,12 @@ class ScatterState {
     if (!next || this.failed) return;
     for (const [name, digest] of Object.entries(next.blocks)) {
       if (this.applied[name] === digest) continue;
-      blocks[name] = takeBlock(digest);
-      if (blocks[name] === undefined) return; // on its way; its carrier wakes us
+      const bytes = takeBlock(digest);
+      if (bytes !== undefined) blocks[name] = bytes;
+      else if (!LATER(name)) return; // on its way; its carrier wakes us
     }
     const began = performance.now(), before = this.config, fresh = before?.digest !== next.digest;
+    if (!fresh && next === before && Object.keys(blocks).every(LATER)) return this.applyLater(blocks);
     this.config = next;
     const gone = (name) => this.applied[name] !== undefined && next.blocks[name] === undefined;
     const changed = (name) => fresh || blocks[name] !== undefined || gone(name);
@@ -76,7 +84,7 @@ class ScatterState {
     if (changed("layer")) this.layer = blocks.layer ?? (next.blocks.layer ? this.layer : null);
     if (changed("visible") && !fresh) this.hover = -1;
     if (changed("visible")) this.visible = blocks.visible ?? (next.blocks.visible ? this.visible : null);
-    if (changed("labels")) this.labels = blocks.labels ? this.readLabels(blocks.labels) : next.blocks.labels ? this.labels : null;
+    if (changed("labels")) this.labels = blocks.labels ? this.readLabels(blocks.labels) : next.blocks.labels && !fresh ? this.labels : null;
     const recoloured = blocks.colour || JSON.stringify(before?.colour) !== JSON.stringify(next.colour);
     if (blocks.colour) this.takeColour(blocks.colour, next);
     else if (recoloured) this.off.clear();
@@ -87,14 +95,26 @@ class ScatterState {
     if (adopt) this.selected = this.pythonSelected.slice();
     if (next.seen.cuts >= this.sent.cuts && !this.heldCut) this.cuts = next.cuts && [...next.cuts];
     for (const name of Object.keys(this.applied)) if (next.blocks[name] === undefined) delete this.applied[name];
-    Object.assign(this.applied, next.blocks);
+    for (const [name, digest] of Object.entries(next.blocks)) if (!LATER(name) || blocks[name]) this.applied[name] = digest;
 
     this.layout();
-    if (fresh && before?.digest !== next.digest) this.resetView();
+    if (fresh) this.fails = null;
+    if (fresh) this.resetView(false);
+    if (fresh) this.reopen();
+    const refaceted = this.takeFacets(blocks, fresh);
+    if (!refaceted && changed("visible") && this.facets.length) this.markFilters();
+    if (!refaceted && changed("layer") && this.facets.length) this.markFilters();
     if (recoloured || fresh || !this.paletteTheme) this.paintPalette();
-    if (fresh || adopt || changed("visible") || changed("layer")) this.uploadFlags();
-    if (recoloured || fresh || changed("visible") || changed("layer")) this.buildLegend();
+    const other = fresh || changed("visible") || changed("layer") || refaceted;
+    if (other) this.countFacets();
+    else if (recoloured) this.paintFacets();
+    if (other || adopt) this.uploadFlags();
+    if (recoloured || other) this.buildLegend();
+    this.offer();
+    this.openPoint(next.opened, fresh, before?.opened);
     this.describe();
+    this.showDetail(this.hover);
+    this.takeLink();
     this.el.wait.hidden = true;
     const drawing = performance.now();
     this.drawNow();
@@ -103,6 +123,7 @@ class ScatterState {
       this.drawCost = performance.now() - drawing;
     }
     this.root.dataset.ready = next.digest;
+    this.markLoaded();
     this.root.dataset.paintMs = (performance.now() - began).toFixed(0);
     this.root.dataset.drawMs = this.drawCost.toFixed(0);
     this.root.dataset.paintedAt = Date.now();
@@ -111,6 +132,38 @@ class ScatterState {
       clearTimeout(this.gridTimer);
       this.gridTimer = setTimeout(() => this.pointGrid(), 60);
     }
+  }
+
+  /** Bytes that the first picture does not need have come: texts of the hover, columns to filter by. */
+  applyLater(blocks) {
+    if (!Object.keys(blocks).length) return this.takeLink();
+    for (const name of Object.keys(blocks)) this.applied[name] = this.config.blocks[name];
+    if (blocks.labels) this.labels = this.readLabels(blocks.labels);
+    if (this.takeFacets(blocks, false)) {
+      if (this.isFiltered) this.afterFilter();
+      else this.countFacets();
+      this.root.dataset.filters = this.filterText();
+    }
+    this.showDetail(this.hover);
+    this.markLoaded();
+  }
+
+  markLoaded() {
+    const { config, applied, root } = this, all = Object.entries(config.blocks).every(([name, digest]) => applied[name] === digest);
+    if (all) root.dataset.loaded = config.digest;
+    else delete root.dataset.loaded;
+  }
+
+  /** The record that is open elsewhere on the page gets the ring; the view goes there when it lies outside. */
+  openPoint(i, fresh, before) {
+    if (!fresh && i === before) return;
+    this.clicked = i >= 0 && i < this.config.count ? i : -1;
+    this.root.dataset.opened = this.clicked;
+    if (this.clicked < 0 || fresh) return;
+    const [px, py] = this.toPixel(this.xs[i], this.ys[i]), { w, h } = this.area;
+    if (!Number.isFinite(px) || (px >= 0 && py >= 0 && px <= w && py <= h)) return;
+    this.view.cx = this.xs[i];
+    this.view.cy = this.ys[i];
   }
 
   takePositions(both, next) {
@@ -131,9 +184,10 @@ class ScatterState {
     if (!placed) Object.assign(box, { x0: 0, x1: 1, y0: 0, y1: 1 });
     this.placed = placed;
     this.box = box;
-    const range = next.axes?.range;
+    const range = next.axes?.range ?? next.home;
     this.beyond = 0;
     if (range) for (let i = 0; i < n; i++) if (this.xs[i] < range[0] || this.xs[i] > range[1] || this.ys[i] < range[2] || this.ys[i] > range[3]) this.beyond += 1;
+    this.dense = densityOf(this.xs, this.ys, box);
     this.painter.positions(this.xs, this.ys, box);
     if (this.codes?.length === n) this.painter.codes(this.codes); // the colour may have stayed
   }
@@ -161,10 +215,10 @@ class ScatterState {
 
   /** The test "is point i drawn": a position, not filtered, its category and its layer on. */
   shownTest() {
-    const { xs, ys, visible, layer, codes, layersOn } = this, on = this.categoryOn;
+    const { xs, ys, visible, layer, codes, layersOn, fails } = this, on = this.categoryOn;
     return (i) => {
       const x = xs[i] - xs[i], y = ys[i] - ys[i];
-      return x === 0 && y === 0 && (!visible || bitAt(visible, i) === 1) && on[codes[i]] === 1 && (!layer || layersOn[layer[i]] > 0);
+      return x === 0 && y === 0 && (!visible || bitAt(visible, i) === 1) && (!fails || (fails[i] & PASS) === 0) && on[codes[i]] === 1 && (!layer || layersOn[layer[i]] > 0);
     };
   }
 
@@ -205,15 +259,15 @@ class ScatterState {
   }
 
   uploadFlags() {
-    const { config, xs, ys, visible, layer, selected } = this, n = config.count, flags = new Uint8Array(n);
+    const { config, xs, ys, visible, layer, selected, fails, dense } = this, n = config.count, flags = new Uint8Array(n);
     let chosen = 0;
     for (let i = 0; i < n; i++) {
       const x = xs[i] - xs[i], y = ys[i] - ys[i], s = bitAt(selected, i);
       chosen += s;
-      flags[i] = (x === 0 && y === 0 && (!visible || bitAt(visible, i)) ? 0 : 1) | (s << 1) | (layer ? layer[i] << 2 : 0);
+      flags[i] = (x === 0 && y === 0 && (!visible || bitAt(visible, i)) ? 0 : 1) | (s << 1) | (layer ? layer[i] << 2 : 0) | (fails && fails[i] & PASS ? 16 : 0) | (dense[i] << 5);
     }
     this.chosen = chosen;
-    this.painter.flags(flags);
+    this.painter.flags(flags, this.isFiltered);
   }
 
   pointGrid() {

@@ -1,6 +1,7 @@
 """A page with nothing but the scatter, for the browser tests and the benchmark: settings in the query string, events as JSON text.
 
-?n=2000 points · mode=map|axes|values · layers=1 · control=1 (the page owns the selection) · nan=12 · data=normal|empty|one|equal
+?n=2000 points · mode=map|axes|values · layers=1 · control=1 (the page owns the selection)
+nan=12 · data=normal|empty|one|equal · facets=1 · far=1 (a few far points)
 """
 
 import hashlib
@@ -10,7 +11,16 @@ import time
 import numpy as np
 import streamlit as st
 
-from pages.ui.scatter import Axes, Categories, Values, centroid_names, scatter, scatter_payload
+from pages.ui.scatter import (
+    Axes,
+    Categories,
+    Values,
+    category_facet,
+    centroid_names,
+    number_facet,
+    scatter,
+    scatter_payload,
+)  # fmt: skip
 
 st.set_page_config(layout="wide")
 query = st.query_params
@@ -42,9 +52,11 @@ def points(n: int, seed: int, kind: str) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 @st.cache_resource(max_entries=6)
-def payload(n: int, seed: int, mode: str, kind: str, layers: bool, nan: int):
+def payload(n: int, seed: int, mode: str, kind: str, layers: bool, nan: int, facets: bool = False, far: bool = False):
     x, y, codes, extra = points(n, seed, kind)
     x, y = x.copy(), y.copy()
+    if far:
+        x[:3] = [60, 80, -70]
     x[:nan] = np.nan
     colour = Categories(codes, NAMES, "Category")
     if mode == "values":
@@ -57,11 +69,37 @@ def payload(n: int, seed: int, mode: str, kind: str, layers: bool, nan: int):
         labels = [
             f"Record {i}: a patient asks whether ibuprofen <b>may</b> be taken with warfarin" for i in range(len(x))
         ]
-    return scatter_payload(x, y, colour, layer=layer, labels=labels, identity=f"{n}-{seed}")
+    made = scatter_payload(x, y, colour, layer=layer, labels=labels, identity=f"{n}-{seed}")
+    return made.with_facets(columns(x, codes, extra)) if facets else made
+
+
+def columns(x: np.ndarray, codes: np.ndarray, extra: np.ndarray) -> list:
+    """Eight columns to filter by, as many as the map has."""
+    influence = np.where(extra < 0.02, np.nan, extra - 0.5 + codes * 0.01)
+    audited = np.where(extra < 0.9, -1, (extra * 5557 % 2).astype(int))
+    return [
+        category_facet("category", "Category", codes, NAMES, "noise"),
+        category_facet("cluster", "Cluster", (codes * 7 + (extra * 20).astype(int)) % 90, [f"Cluster {k}" for k in range(90)]),
+        number_facet("length", "Response length (words)", np.exp(extra * 4 + 2)),
+        number_facet("difficulty", "Difficulty rating", 1 + (extra * 977 % 5).astype(int)),
+        number_facet("influence", "Influence", influence),
+        category_facet("language", "Language", (extra * 1777 % 3).astype(int), ["en", "de", "fr"]),
+        category_facet("annotator", "Annotator", (extra * 331 % 6).astype(int), [f"A{k}" for k in range(6)]),
+        category_facet("verdict", "Audit verdict", audited, ["pass", "fail"], "not audited"),
+    ]  # fmt: skip
 
 
 seed = st.session_state.setdefault("seed", 0)
-made = payload(n, seed, mode, query.get("data", "normal"), "layers" in query, int(query.get("nan", 0)))
+made = payload(
+    n,
+    seed,
+    mode,
+    query.get("data", "normal"),
+    "layers" in query,
+    int(query.get("nan", 0)),
+    "facets" in query,
+    "far" in query,
+)
 x, y = made.xy()
 codes = points(n, seed, query.get("data", "normal"))[2]
 axes = cuts = names = None
@@ -85,7 +123,9 @@ if st.session_state.get("away"):
 st.session_state.setdefault("away", False)
 
 height = int(query.get("height", 620))
-event = scatter(made, "plot", height=height, axes=axes, cuts=cuts, names=names, selection=selection, label="Test plot")
+event = scatter(made, "plot", height=height, axes=axes, cuts=cuts, names=names, selection=selection, label="Test plot",
+    actions=("undo", "redo", "like") if "facets" in query else (), colour_name="category", linked={"slot": query.get("slot")},
+)  # fmt: skip
 now = time.time()
 log = st.session_state.setdefault("log", [])
 if event.selected is not None:
@@ -97,6 +137,8 @@ if event.selected is not None:
     })  # fmt: skip
 if event.clicked is not None:
     log.append({"clicked": event.clicked})
+if event.action is not None:
+    log.append({"action": event.action, "about": event.about})
 if event.cuts is not None:
     st.session_state["cuts"] = event.cuts
     log.append({"cuts": event.cuts})
