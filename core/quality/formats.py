@@ -2,15 +2,17 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from core.errors import InputError
+from core.quality.fixes import Fix, fixable, propose, recheck
 from core.quality.rule_library import READY, suggest
 from core.quality.rules import Records, Rule, Violation, check, check_rule, rule_from
-from core.workspace import Dataset, Inputs, Output
+from core.workspace import Dataset, Inputs, Output, Result
 
 DEFAULTS = {"rules": "suggested+ready", "off": [], "share": 0.8}
 """`rules`: "suggested", "ready", both, or a list of rules as JSON (which may start with those words); `off`: ids to leave out."""
@@ -102,3 +104,65 @@ def run(inputs: Inputs) -> Output:
 
 def _looked_at(records: Records, rule: Rule) -> int:
     return len(records) if rule.applies_to == "all" else len(records.of(rule.applies_to)[0])
+
+
+def rules_of(result: Result) -> list[Rule]:
+    """The rules that a stored `formats` result was checked against."""
+    known = set(Rule.__dataclass_fields__)
+    return [Rule(**{name: value for name, value in one.items() if name in known}) for one in result.info["rules"]]
+
+
+def records_for(dataset: Dataset, rules: Sequence[Rule]) -> Records:
+    """The texts that some rules look at."""
+    return records_of(dataset, dict.fromkeys((*COLUMNS, *(str(r.params.get("column", "response")) for r in rules))))
+
+
+def broken_rows(dataset: Dataset, result: Result) -> dict[str, set[int]]:
+    """rule id -> the rows (of this dataset) that break it, from a stored `formats` result."""
+    at = {record_id: row for row, record_id in enumerate(dataset.ids())}
+    table = result.table(["record_id", "rule"]).to_pydict()
+    found: dict[str, set[int]] = {}
+    for record_id, rule in zip(table["record_id"], table["rule"], strict=True):
+        found.setdefault(rule, set()).add(at[record_id])
+    return found
+
+
+def fixes_of(
+    dataset: Dataset,
+    result: Result,
+    kept: np.ndarray | None = None,
+    edited: Mapping[str, str] | None = None,
+    wanted: Sequence[str] | None = None,
+) -> list[tuple[str, Fix]]:
+    """(record_id, fix-up) of every kept record that a rule of this result can mend safely. `edited`: record_id -> the accepted
+    response that stands in place of the imported one, which the fix-up starts from. `wanted`: rule ids; all when absent."""
+    rules = rules_of(result)
+    broken = broken_rows(dataset, result)
+    ids = dataset.ids()
+    able = {rule.id for rule in rules if fixable(rule) and (wanted is None or rule.id in wanted)}
+    rows = sorted({row for name in able for row in broken.get(name, ()) if kept is None or kept[row]})
+    if not rows:
+        return []
+    records = records_for(dataset, rules)
+    some = Records(records.table.take(pa.array(rows, pa.int64())))
+    place = {row: n for n, row in enumerate(rows)}
+    here = {name: {place[row] for row in found if row in place} for name, found in broken.items()}
+    accepted = {place[row]: edited[ids[row]] for row in rows if edited and ids[row] in edited}
+    if accepted:
+        texts = [accepted.get(n, text) for n, text in enumerate(some.texts("response"))]
+        at = some.table.column_names.index("response")
+        some = Records(some.table.set_column(at, "response", pa.array(texts, pa.large_string())))
+        still = recheck(some, rules, {n: texts[n] for n in accepted})
+        for name in here:
+            here[name] = {n for n in here[name] if n not in accepted or name in still[n]}
+    found = propose(some, rules, here, sorted(able))
+    return [(ids[rows[fix.row]], replace(fix, row=rows[fix.row])) for fix in found]
+
+
+def after_edits(dataset: Dataset, result: Result, edited: Mapping[str, str]) -> dict[str, set[str]]:
+    """record_id -> the rules that it still breaks with its accepted response in place, for the edited records of this dataset."""
+    rules, at = rules_of(result), {record_id: row for row, record_id in enumerate(dataset.ids())}
+    texts = {at[record_id]: text for record_id, text in edited.items() if record_id in at}
+    found = recheck(records_for(dataset, rules), rules, texts) if texts else {}
+    ids = dataset.ids()
+    return {ids[row]: broken for row, broken in found.items()}

@@ -78,6 +78,54 @@ def decide(store: Store, proposal: Proposal, action: str, by: str) -> Edit:
     return Edit(entry, **row)
 
 
+def accept_all(store: Store, texts: Mapping[str, str], proposed_by: str, batch: str, by: str) -> int:
+    """How many responses were accepted at once, in one transaction: record_id -> text. `batch` names them, for `undo_batch`.
+
+    A batch that is there already (a retry) is not written again.
+    """
+    from sqlalchemy import func, insert, select
+
+    t, at = tables().edits, now()
+    rows = [
+        {
+            "record_id": record_id, "action": "accept", "text": text, "text_digest": _digest(text), "proposed_by": proposed_by,
+            "verdict": batch, "created_by": by, "created_at": at,
+        }
+        for record_id, text in texts.items()
+    ]  # fmt: skip
+    with writing(store) as connection:
+        if rows and not connection.execute(select(func.count()).where(t.c.verdict == batch)).scalar():
+            connection.execute(insert(t), rows)
+    return len(rows)
+
+
+def undo_batch(store: Store, batch: str, by: str) -> int:
+    """How many records stand again as they did before the batch: with the response accepted before it, or as imported.
+
+    A record on which something else was decided since is left alone.
+    """
+    from sqlalchemy import insert
+
+    every = edits(store)
+    force, before = accepted_among(every), accepted_among(one for one in every if one.verdict != batch)
+    rows = []
+    for record_id, one in force.items():
+        if one.verdict != batch or one.action != "accept":
+            continue
+        old = before.get(record_id)
+        kept = {"record_id": record_id, "created_by": by, "created_at": now()}
+        if old is None:
+            rows.append(kept | {"action": "withdraw", "text": "", "text_digest": one.text_digest,
+                                "proposed_by": one.proposed_by, "verdict": batch})  # fmt: skip
+        else:
+            rows.append(kept | {"action": "accept", "text": old.text, "text_digest": old.text_digest,
+                                "proposed_by": old.proposed_by, "verdict": old.verdict})  # fmt: skip
+    with writing(store) as connection:
+        if rows:
+            connection.execute(insert(tables().edits), rows)
+    return len(rows)
+
+
 def edits(store: Store) -> list[Edit]:
     """Every decision, oldest first."""
     from sqlalchemy import select
@@ -89,8 +137,13 @@ def edits(store: Store) -> list[Edit]:
 
 def accepted(store: Store) -> Mapping[str, Edit]:
     """record_id -> the edit in force."""
+    return accepted_among(edits(store))
+
+
+def accepted_among(every: Iterable[Edit]) -> dict[str, Edit]:
+    """record_id -> the edit in force after these decisions, given oldest first."""
     force: dict[str, Edit] = {}
-    for one in edits(store):
+    for one in every:
         if one.action == "accept":
             force[one.record_id] = one
         elif one.record_id in force and (
