@@ -8,11 +8,13 @@ from core.dataset.writing import write
 from core.decisions import open_reviews
 from core.errors import InputError
 from core.progress import Progress, silent
+from core.relabelling import changes_in_force, label_fixes
 from core.review.edits import accepted
 from core.review.ledger import ledger, removed_ids
 from core.review.schema import Store
 from core.review.subsets import subset as subset_of
 from core.review.subsets import subset_ids
+from core.steps import params_of
 from core.workspace import Dataset, Workspace
 
 
@@ -31,7 +33,8 @@ def export_records(
 
     Records that a ledger entry in force removes are never written, also not as part of a subset; the manifest counts them.
     `corrections`: accepted corrected responses (`core.review.edits`) take the place of the imported ones; the manifest keeps each
-    original beside who proposed and who accepted it, and names those that could not be put in.
+    original beside who proposed and who accepted it, and names those that could not be put in. Labels that a rule of the ledger
+    changed (`core.relabelling`) are written too, also where the whole response was the old label.
     """
     data = workspace.need("training")
     store = open_reviews(workspace)
@@ -65,10 +68,36 @@ def export_records(
         for e in ledger(store)
         if e.action != "undo" and e.undone_by is None
     ]
-    responses = None
+    responses, labels = None, None
     if corrections:
         responses, facts["corrections"], facts["corrections_left_out"] = corrected(data, store, chosen)
-    return write(data, chosen, to, out, overwrite, facts, progress, responses)
+        labels, answers, facts["labels"] = _relabelled(workspace, data, chosen)
+        responses = answers | responses  # a response that a person wrote goes before one that a rule changed
+    return write(data, chosen, to, out, overwrite, facts, progress, responses, labels)
+
+
+def _relabelled(
+    workspace: Workspace, data: Dataset, chosen: Sequence[str]
+) -> tuple[dict[str, dict[str, str]], dict[str, str], list[dict]]:
+    """(column -> record_id -> label, record_id -> response that was the label, what the manifest says of each) among these records."""
+    column = str(params_of(workspace, "labels")["column"])
+    wanted = set(chosen)
+    changes = {one: change for one, change in changes_in_force(workspace, column).items() if one in wanted}
+    if not changes:
+        return {}, {}, []
+    imported = dict(zip(data.ids(), data.column(column).to_pylist(), strict=True))
+    changes = {one: change for one, change in changes.items() if str(imported[one]) == change.before}
+    answers = label_fixes(data, changes, chosen)
+    rows = select(data, list(answers)).rows(["record_id", "messages", "response"]) if answers else ()
+    answers = {row["record_id"]: answers[row["record_id"]] for row in rows if correctable(row)}
+    told = [
+        {
+            "record_id": one, "column": column, "original": change.before, "label": change.after, "entry": change.entry,
+            "by": change.by, "response_too": one in answers,
+        }
+        for one, change in changes.items()
+    ]  # fmt: skip
+    return {column: {one: change.after for one, change in changes.items()}}, answers, told
 
 
 def corrected(data: Dataset, store: Store, chosen: Sequence[str]) -> tuple[dict[str, str], list[dict], list[dict]]:

@@ -54,6 +54,7 @@ class Selected:
     # record_id -> the text that is written in place of the imported one
     responses: TextOf = field(default_factory=dict)
     categories: TextOf = field(default_factory=dict)
+    labels: MappingOf[str, TextOf] = field(default_factory=dict)  # column -> record_id -> the label that stands there now
     whole: Shape | None = None  # of the export that this is a part of: its files are loaded together, with one schema
 
     @cached_property
@@ -86,11 +87,11 @@ class Selected:
 
     def part(self, rows: np.ndarray) -> "Selected":
         """Some of these records, (n,) places in this selection, in a file that is loaded together with the others."""
-        return Selected(self.dataset, self.positions[rows], self.responses, self.categories, self.shape)
+        return Selected(self.dataset, self.positions[rows], self.responses, self.categories, self.labels, self.shape)
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The records, slice by slice. In file order a row group at a time is in memory, in another order the chosen records."""
-        if self.responses or self.categories:
+        if self.responses or self.categories or any(self.labels.values()):
             yield from self._corrected(columns)
             return
         wanted = list(columns) if columns is not None else None
@@ -143,6 +144,11 @@ class Selected:
                 for i, text in new.items():
                     values[i] = _answered(values[i], text) if name == "messages" else text
                 table = table.set_column(table.schema.get_field_index(name), column, pa.array(values, column.type))
+            for name, changed in self.labels.items():
+                if name in table.column_names and any(one in changed for one in ids):
+                    values = [changed.get(one, old) for one, old in zip(ids, table[name].to_pylist(), strict=True)]
+                    column = table.schema.field(name)
+                    table = table.set_column(table.schema.get_field_index(name), column, pa.array(values, column.type))
             yield table if columns is None else table.select(list(columns))
 
     def rows(self, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -212,9 +218,10 @@ def correctable(row: MappingOf[str, Any]) -> bool:
 
 
 def select(
-    dataset: Stored, record_ids: Sequence[str], responses: TextOf | None = None, categories: TextOf | None = None
-) -> Selected:
-    """The records of these ids, in this order, `responses` and `categories` in place of the imported ones.
+    dataset: Stored, record_ids: Sequence[str], responses: TextOf | None = None, categories: TextOf | None = None,
+    labels: MappingOf[str, TextOf] | None = None,
+) -> Selected:  # fmt: skip
+    """The records of these ids, in this order, `responses`, `categories` and `labels` (of any column) in place of the imported ones.
 
     Raises InputError for an id the dataset lacks or that is given twice.
     """
@@ -232,4 +239,4 @@ def select(
     if len(set(record_ids)) != len(record_ids):
         raise InputError(f"{len(record_ids) - len(set(record_ids))} records are named more than once. Name each once.")
     rows = np.array([at[record_id] for record_id in record_ids], np.int64)
-    return Selected(dataset, rows, dict(responses or {}), dict(categories or {}))
+    return Selected(dataset, rows, dict(responses or {}), dict(categories or {}), dict(labels or {}))

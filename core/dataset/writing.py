@@ -169,19 +169,23 @@ def write(
     subset: dict | None = None,
     progress: Progress = silent,
     responses: Mapping[str, str] | None = None,
+    labels: Mapping[str, Mapping[str, str]] | None = None,
 ) -> dict:
     """Write the records, in the order of the ids, as `to` (a key of FORMATS) and return the manifest, which stands beside the file.
 
     An `out` that ends in .gz is compressed. The file appears whole or not at all; an existing one is refused unless `overwrite`.
     `subset` says how the records were chosen (name, strategy, parameters, ledger entries) and goes into the manifest.
-    `responses`, record_id -> text, are written in place of the imported ones; formats of the source's own rows (RAW) refuse them.
+    `responses`, record_id -> text, and `labels`, column -> record_id -> text, are written in place of the imported ones; formats of
+    the source's own rows (RAW) refuse them.
     """
     if to not in FORMATS:
         raise InputError(f"Format {to!r} is not known; the formats are {', '.join(FORMATS)}.")
     out = Path(out).expanduser()
-    if responses and to in RAW:
+    changed = sum(len(values) for values in (labels or {}).values())
+    if (responses or changed) and to in RAW:
+        what = f"{len(responses):,} corrected responses" if responses else f"{changed:,} changed labels"
         raise InputError(
-            f"The format {to!r} writes rows as they were imported, so {len(responses):,} corrected responses have no place in it. "
+            f"The format {to!r} writes rows as they were imported, so {what} have no place in it. "
             "Choose jsonl, parquet or a trainer's format, or export without the corrections."
         )
     if out.is_dir():
@@ -190,7 +194,7 @@ def write(
         raise InputError(f"The folder {out.parent} does not exist. Make it first, or choose another.")
     if out.exists() and not overwrite:
         raise InputError(f"{out} exists. Choose another name, or allow overwriting.")
-    chosen = select(dataset, record_ids, responses)
+    chosen = select(dataset, record_ids, responses, labels=labels)
     info = _dataset_info(out, overwrite) if to == "llamafactory" else {}
     progress(0, len(chosen), f"Writing {len(chosen):,} records")
     try:

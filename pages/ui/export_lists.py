@@ -11,7 +11,7 @@ from pages.ui import records, state
 from pages.ui.safe import literal, short
 
 SHOWN = 12  # rows with buttons before "show all"
-DONE = {"remove": "removed", "keep": "kept or put back", "undo": "taken back"}
+DONE = {"remove": "removed", "keep": "kept or put back", "undo": "taken back", "pin": "pinned", "relabel": "relabelled"}
 
 
 def plural(count: int, word: str = "record") -> str:
@@ -32,7 +32,7 @@ def removals(store: Store) -> None:
     entries = ledger(store)
     standing = [e for e in reversed(entries) if e.action != "undo" and e.undone_by is None]
     if not standing:
-        st.caption("Nothing is removed: every imported record is in force.")
+        st.caption("Nothing is removed or changed: every imported record is in force.")
     every = st.session_state.get("export.all_entries", False)
     for entry in standing if every else standing[:SHOWN]:
         _entry(store, entry)
