@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from core import cli_difficulty, cli_review, jobs
+from core import cli_audit, cli_difficulty, cli_review, jobs
 from core.cluster import Compute
 from core.errors import InputError, QuadrantError
 from core.jobs import Reporter, run_steps
@@ -307,40 +307,6 @@ def number_or_word(text: str) -> str | float:
 
 
 @app.command()
-def audit(
-    workspace: Where = HERE,
-    sample: Annotated[int, typer.Option(help="How many records to draw.")] = 50,
-    seed: int = 7,
-    stratify: Annotated[bool, typer.Option(help="By category, largest remainder.")] = False,
-    subset: Annotated[str | None, typer.Option(help="Draw from a named subset.")] = None,
-    plan: Annotated[
-        str, typer.Option(help="What decides: fixed (3 of 50), exact (for two rates) or sequential.")
-    ] = "fixed",
-    accept: Annotated[int | None, typer.Option(help="The most issues a fixed plan allows.")] = None,
-    good: Annotated[float, typer.Option(help="The true rate, in %, of a set that should pass.")] = 2.0,
-    bad: Annotated[float, typer.Option(help="The true rate, in %, of a set that should not.")] = 10.0,
-    rubric: Annotated[
-        str | None, typer.Option(help="What is asked of each record; the four questions when absent.")
-    ] = None,
-    json_: Json = False,
-) -> None:
-    """Draw a sample of records to be read, and keep the plan that will decide; verdicts are given in the app."""
-    from core.auditing import draw_audit
-    from core.review.plan import plan_for
-
-    space = open_workspace(workspace, create=False)
-    if sample < 1:
-        raise InputError(f"A sample of {sample} records shows nothing. Draw at least 1; the practice is 50.")
-    chosen = plan_for(plan, sample, good / 100, bad / 100, accept=accept)
-    drawn, ids = draw_audit(space, chosen.size, seed, stratify, subset, by="command line", plan=chosen, rubric=rubric)
-    facts = {
-        "sample": drawn.id, "name": drawn.name, "method": drawn.method, "seed": seed, "plan": drawn.recipe["plan"],
-        "record_ids": ids,
-    }  # fmt: skip
-    say(json_, facts, "\n".join([f"{drawn.name}: {drawn.size} of {drawn.population:,} records ({drawn.method})", *ids]))
-
-
-@app.command()
 def report(
     workspace: Where = HERE,
     sample: Annotated[
@@ -616,6 +582,7 @@ def gc(workspace: Where = HERE, json_: Json = False) -> None:
 
 cli_difficulty.add_to(app, say)
 cli_review.add_to(app, say)
+cli_audit.add_to(app, say)
 
 
 def stderr(line: str) -> None:

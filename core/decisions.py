@@ -6,17 +6,20 @@ from functools import lru_cache
 from pathlib import Path
 
 from core.review.acceptance import Summary, plan_of, summarise
+from core.review.adjudication import Adjudication, adjudications, final_outcomes, in_force
 from core.review.ledger import removed_ids
 from core.review.samples import EQUAL, Sample, SampleRecord, equal_chances, sample_records, samples
 from core.review.schema import FILE_NAME, Store, open_store
 from core.review.seen import COLUMNS as SEEN
 from core.review.seen import seen_digest
-from core.review.verdicts import Standing, current_verdicts, outcomes
+from core.review.verdicts import Standing, current_verdicts
 from core.workspace import Dataset, Workspace
 
 __all__ = [
     "audit_summary",
     "chances_equal",
+    "decided",
+    "final_by_record",
     "kept_ids",
     "latest_sample",
     "open_reviews",
@@ -49,8 +52,13 @@ def own_samples(store: Store, data: Dataset | None) -> list[Sample]:
 
 
 def latest_sample(store: Store, data: Dataset) -> Sample | None:
-    """The newest sample drawn from this very dataset."""
-    return next((s for s in own_samples(store, data) if s.dataset_digest == data.digest), None)
+    """The newest sample drawn from this very dataset that speaks for all of it, as a follow-up or a queue does not."""
+    return next((s for s in own_samples(store, data) if s.dataset_digest == data.digest and speaks_for_all(s)), None)
+
+
+def speaks_for_all(sample: Sample) -> bool:
+    """Whether a sample was drawn from the whole set rather than from the part that a census or a follow-up looked at."""
+    return sample.recipe.get("how") not in ("high-stakes", "follow-up", "queue")
 
 
 def seen_now(data: Dataset, ids: Sequence[str]) -> dict[str, str]:
@@ -65,13 +73,28 @@ def seen_now(data: Dataset, ids: Sequence[str]) -> dict[str, str]:
     return {row["record_id"]: seen_digest(row) for row in table.take(at).to_pylist()}
 
 
+def decided(store: Store, sample: Sample) -> dict[str, Adjudication]:
+    """record_id -> the decision of an adjudicator that is in force."""
+    return in_force(adjudications(store, sample.id))
+
+
+def final_by_record(store: Store, sample: Sample, standings: Sequence[Standing] | None = None) -> dict[str, str]:
+    """record_id -> pass, fail, unsure or disputed: as adjudicated, else as the readers agree.
+
+    With `standings` narrowed, a decision counts only where everybody it was made between is among them.
+    """
+    standings = current_verdicts(store, sample.id) if standings is None else standings
+    return final_outcomes(standings, decided(store, sample))
+
+
 def audit_summary(store: Store, sample: Sample, standings: Sequence[Standing] | None = None) -> Summary:
-    """What the standing verdicts of a sample say; several reviewers of one record count once, as disputed if they differ.
+    """What the standing verdicts of a sample say; several reviewers of one record count once, as disputed if they differ, or as was
+    decided between them.
 
     The plan is the one kept with the sample, by default the practice's share, 3 of 50, at this sample's size. `standings` narrows it
     to some verdicts, of one reviewer say.
     """
-    found = outcomes(current_verdicts(store, sample.id) if standings is None else standings)
+    found = final_by_record(store, sample, standings)
     records = sample_records(store, sample.id)
     return summarise(
         found,
@@ -86,6 +109,8 @@ def audit_summary(store: Store, sample: Sample, standings: Sequence[Standing] | 
 def chances_equal(sample: Sample, records: Sequence[SampleRecord]) -> bool:
     """Whether a plan's rule applies: every record of the set was equally likely to be drawn, but for rounding to whole records."""
     drawn = [record.probability for record in records]
+    if sample.method == "risk":
+        return False
     return equal_chances(sample) and max(drawn) <= EQUAL * min(drawn)
 
 
@@ -93,5 +118,5 @@ def verdict_by_record(store: Store) -> dict[str, str]:
     """{record_id: pass | fail | unsure} of every record with a standing verdict, in any sample; the newest sample wins."""
     found: dict[str, str] = {}
     for sample in sorted(samples(store), key=lambda s: s.created_at):
-        found |= outcomes(current_verdicts(store, sample.id))
+        found |= final_by_record(store, sample)
     return found

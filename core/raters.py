@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pyarrow.compute as pc
 
 from core.dataset.columns import FIELD_PREFIX
+from core.review.verdicts import OUTCOMES
 from core.workspace import Dataset
 
 MOST = 30
@@ -61,3 +62,12 @@ def _alike(columns: Sequence[RatingColumn]) -> list[str]:
 def ratings_of(data: Dataset, names: Sequence[str]) -> list[list[str | None]]:
     """One row a rater, one entry a record in file order; an empty text is no rating."""
     return [[value or None for value in data.column(name).to_pylist()] for name in names]
+
+
+def gold_verdicts(gold: Dataset) -> dict[str, str] | None:
+    """record_id -> the settled verdict (pass, fail, unsure), from the first column that holds nothing else; None without one."""
+    for column in rating_columns(gold):
+        if {value.strip().lower() for value in column.values} <= {*OUTCOMES}:
+            values = gold.column(column.name).to_pylist()
+            return {one: (said or "").strip().lower() for one, said in zip(gold.ids(), values, strict=True) if said}
+    return None

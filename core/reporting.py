@@ -4,20 +4,22 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from core.dataset.columns import FIELD_PREFIX
-from core.decisions import audit_summary, chances_equal, open_reviews, seen_now
+from core.decisions import audit_summary, chances_equal, decided, open_reviews, seen_now
 from core.errors import MissingInput
 from core.frame import has_values
-from core.raters import rating_columns
+from core.raters import gold_verdicts
+from core.review.adjudication import final_outcomes, open_cases, shown
 from core.review.comparison import compare
 from core.review.correction import Calibration, calibrated
 from core.review.findings import Findings, readers_of, weighted
 from core.review.groups import Group, error_by, periods
 from core.review.plan import plan_of
+from core.review.readers import against_final
 from core.review.rubric_store import rubric_kept
 from core.review.samples import Sample, sample_records, samples
 from core.review.schema import Store
 from core.review.seen import is_stale
-from core.review.verdicts import OUTCOMES, Standing, Verdict, current_verdicts, outcomes
+from core.review.verdicts import Standing, Verdict, current_verdicts, outcomes
 from core.workspace import Dataset, Workspace
 
 KNOWN = {"category": "Category", "annotator": "Annotator", "language": "Language"}
@@ -43,7 +45,9 @@ def findings(
     records = sample_records(store, sample.id)
     data = workspace.dataset(sample.role)
     equal = chances_equal(sample, records)
-    design, estimate = weighted(sample, records, standings, equal)
+    decisions = shown(decided(store, sample), standings)
+    said = final_outcomes(standings, decisions)
+    design, estimate = weighted(sample, records, said, equal)
     ids = [record.record_id for record in records]
     now = now if now is not None else seen_now(data, ids) if data else {}
     grouped = grouped if grouped is not None else grouping(data, ids) if data else {}
@@ -58,9 +62,12 @@ def findings(
         design=design,
         estimate=estimate,
         readers=readers_of(standings, calibrations(workspace, {one.reviewer for one in verdicts})),
-        groups=rates_by_group(grouped, records, standings, equal or sample.method == "census"),
+        groups=rates_by_group(grouped, records, said, equal or sample.method == "census"),
         agreement=_agreement(records, standings) if agree else None,
-        adjudicated=[one for one in verdicts if len(one.supersedes) > 1],
+        adjudicated=sorted(decisions.values(), key=lambda one: one.entry),
+        outcomes=said,
+        waiting=len(open_cases(standings, decisions)),
+        finals=against_final(standings, decisions),
         stale=sum(is_stale(one.record_digest, one.record_id, now.get(one.record_id)) for one in verdicts),
         questions=answers(store, verdicts),
         marks=marks(store, verdicts),
@@ -134,20 +141,10 @@ def calibrations(workspace: Workspace, names: set[str]) -> dict[str, Calibration
     return found
 
 
-def gold_verdicts(gold: Dataset) -> dict[str, str] | None:
-    """record_id -> the settled verdict (pass, fail, unsure), from the first column that holds nothing else; None without one."""
-    for column in rating_columns(gold):
-        if {value.strip().lower() for value in column.values} <= {*OUTCOMES}:
-            values = gold.column(column.name).to_pylist()
-            return {one: (said or "").strip().lower() for one, said in zip(gold.ids(), values, strict=True) if said}
-    return None
-
-
 def rates_by_group(
-    grouped: Mapping[str, Mapping[str, str | None]], records: Sequence, standings: Sequence[Standing], equal: bool
+    grouped: Mapping[str, Mapping[str, str | None]], records: Sequence, said: Mapping[str, str], equal: bool
 ) -> dict[str, list[Group]]:
     """{title: groups by rate} of what `grouping` gave; empty until a record is judged. Weighted where chances are not `equal`."""
-    said = outcomes(standings)
     if not any(outcome in ("pass", "fail") for outcome in said.values()):
         return {}
     chance = None if equal else {one.record_id: one.probability for one in records}

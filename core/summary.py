@@ -2,13 +2,12 @@
 
 from collections import Counter
 
-from core.decisions import audit_summary, chances_equal, latest_sample, open_reviews
+from core.decisions import audit_summary, chances_equal, final_by_record, latest_sample, open_reviews
 from core.frame import has_values
 from core.quality.scorecard import Metric, ScorecardInputs, scorecard
 from core.review.findings import weighted
 from core.review.ledger import removed_ids
 from core.review.samples import sample_records
-from core.review.verdicts import current_verdicts
 from core.standing import standing
 from core.steps import current
 from core.workspace import Dataset, Workspace
@@ -39,7 +38,7 @@ def metrics(workspace: Workspace, data: Dataset | None = None) -> list[Metric]:
             audit |= {"plan": "sequential plan, the share is biased", "decided": read.walk.decision != "continue"}
         records = sample_records(store, sample.id)
         if not chances_equal(sample, records):
-            _, found = weighted(sample, records, current_verdicts(store, sample.id), False)
+            _, found = weighted(sample, records, final_by_record(store, sample), False)
             known = found.interval if found else None
             ends = {"low": known.low if known else None, "high": known.high if known else None}
             rate = {"rate": found.rate} if found else {}

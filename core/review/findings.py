@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from core.review.acceptance import Summary
+from core.review.adjudication import Adjudication
 from core.review.comparison import Comparison
 from core.review.correction import Calibration, Corrected, corrected_rate
 from core.review.groups import Group
 from core.review.plan import Plan
+from core.review.readers import Final
 from core.review.samples import Sample, SampleRecord
 from core.review.stratified import Estimate, strata_of, stratified_rate, unequal_of
-from core.review.verdicts import Standing, Verdict, outcomes
+from core.review.verdicts import Standing
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,14 @@ class Findings:
     groups: Mapping[str, Sequence[Group]] = field(default_factory=dict)
     agreement: Comparison | None = None
     """Of the readers of this sample; None with one."""
-    adjudicated: Sequence[Verdict] = ()
-    """Verdicts that settled what readers saw differently."""
+    adjudicated: Sequence[Adjudication] = ()
+    """What was decided where readers saw something differently."""
+    outcomes: Mapping[str, str] = field(default_factory=dict)
+    """record_id -> pass, fail, unsure or disputed: as adjudicated, else as the readers agree."""
+    waiting: int = 0
+    """Disputed or unsure records without a decision."""
+    finals: Sequence[Final] = ()
+    """How far each reader is with the final verdicts."""
     stale: int = 0
     """Standing verdicts on records that have changed or are gone since."""
     questions: Sequence[tuple[str, str]] = ()
@@ -57,10 +65,9 @@ class Findings:
 
 
 def weighted(
-    sample: Sample, records: Sequence[SampleRecord], standings: Sequence[Standing], equal: bool
+    sample: Sample, records: Sequence[SampleRecord], said: Mapping[str, str], equal: bool
 ) -> tuple[str, Estimate | None]:
-    """(equal, stratified or unequal; the weighted estimate) of a sample, from what stands."""
-    said = outcomes(standings)
+    """(equal, stratified or unequal; the weighted estimate) of a sample, from record_id -> final outcome."""
     if sample.method == "census":
         return "equal", None
     if sample.strata:

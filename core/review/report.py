@@ -17,9 +17,9 @@ from core.review.intervals import Interval, bad_in_population, clopper_pearson, 
 from core.review.page import Block, Break, Drawing, Heading, Points, Rows, Text, as_html, as_markdown
 from core.review.phrases import SIZED, corrected_words, curve_words, estimate_words
 from core.review.plan import certifying_size
+from core.review.readers import FINAL_NOTE, final_words
 from core.review.sequential import sprt
 from core.review.stratified import strata_of
-from core.review.verdicts import outcomes
 
 FORMS = {"markdown": ("md", "text/markdown"), "html": ("html", "text/html")}
 MOST_NOTES, MOST_GROUPS = 200, 12
@@ -27,6 +27,9 @@ HOW = {
     "random": "simple random sample without replacement",
     "stratified": "stratified random sample (largest remainder)",
     "census": "census: every record there was",
+    "risk": "risk-based random sample with known unequal chances",
+    "high-stakes": "census of the high-stakes records",
+    "follow-up": "simple random sample of unread records from the groups in which a record had failed",
 }
 
 
@@ -66,9 +69,9 @@ def _moment(text: str) -> str:
 
 def _drawn(found: Findings) -> list[tuple[str, str]]:
     sample = found.sample
-    told = [
-        ("", f"{sample.size:,} of {sample.population:,} {sample.role} records, {HOW.get(sample.method, sample.method)}")
-    ]
+    how = str(sample.recipe.get("how") or "")
+    how = how if how in ("high-stakes", "follow-up") else sample.method
+    told = [("", f"{sample.size:,} of {sample.population:,} {sample.role} records, {HOW.get(how, sample.method)}")]
     if sample.seed is not None:
         told.append(("Seed", f"{sample.seed}; {sample.recipe.get('generator', '')}"))
     told.append(("Dataset", f"{sample.dataset_digest}; sample {sample.id}"))
@@ -192,7 +195,7 @@ def _plan(found: Findings) -> list[Block]:
 def _weighted(found: Findings) -> list[Block]:
     blocks: list[Block] = [Text(estimate_words(found))]
     if found.sample.strata:
-        names, strata = strata_of(found.sample.strata, found.records, outcomes(found.standings))
+        names, strata = strata_of(found.sample.strata, found.records, found.outcomes)
         drawn = {one["name"]: one["drawn"] for one in found.sample.strata}
         rows = [
             (name, f"{one.population:,}", f"{drawn[name]:,}", f"{one.judged:,}", f"{one.failed:,}")
@@ -313,10 +316,22 @@ def _agreement(found: Comparison) -> list[Block]:
 
 
 def _adjudicated(found: Findings) -> list[Block]:
-    rows = [(one.record_id, one.outcome, one.reviewer, one.note[:200]) for one in found.adjudicated[:20]]
+    rows = [
+        (
+            one.record_id,
+            ", ".join(f"{said['reviewer']}: {said['outcome']}" for said in one.settled),
+            one.outcome,
+            f"{one.adjudicator} ({one.role}), {one.created_at[:10]}",
+            one.reason[:200],
+        )
+        for one in found.adjudicated[:20]
+    ]
     more = len(found.adjudicated) - 20
-    blocks: list[Block] = [Rows(("record", "final verdict", "by", "note"), rows)]
-    return [*blocks, Text(f"{more:,} more are in the database.", small=True)] if more > 0 else blocks
+    blocks: list[Block] = [Rows(("record", "readers said", "final verdict", "by", "reason"), rows)]
+    if more > 0:
+        blocks.append(Text(f"{more:,} more are in the database.", small=True))
+    told = [(one.reader, final_words(one)) for one in found.finals if one.decided]
+    return [*blocks, Points(told), Text(FINAL_NOTE, small=True)] if told else blocks
 
 
 def _limits(found: Findings) -> list[tuple[str, str]]:
@@ -324,6 +339,8 @@ def _limits(found: Findings) -> list[tuple[str, str]]:
     if found.summary.decision == "not shown":
         told.append("That no systemic problem was found does not show a low rate; the intervals say what is possible.")
     told.append("Unsure, disputed and unread records are in no rate and no interval.")
+    if found.waiting:
+        told.append(f"{found.waiting:,} records are disputed or unsure and wait for an adjudicator's decision.")
     if len(found.readers) < 2:
         told.append("A rate found by one reader contains that reader's own errors.")
     if found.summary.biased:

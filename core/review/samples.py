@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import uuid
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -10,7 +13,7 @@ from typing import Any
 
 from core.errors import InputError, MissingInput
 from core.review.sampling import Draw
-from core.review.schema import Store, digest_of, now, reading, tables, writing
+from core.review.schema import Store, digest_of, now, pack, reading, tables, unpack, writing
 
 EQUAL = 1.5
 """How far the chances of two records may be apart and still count as equal but for rounding."""
@@ -47,6 +50,54 @@ class Sample:
     """Records with at least one verdict, filled in by `samples`."""
 
 
+@dataclass(frozen=True)
+class Frame:
+    """What a sample was drawn from: ids of the dataset, and the stratum or the risk of each where these decided."""
+
+    ids: Sequence[str]
+    """Sorted as text."""
+    marks: Sequence[Any] | None = None
+    """Aligned with `ids`: strata as text, risks as numbers."""
+    left_out: Sequence[str] | None = None
+    """The ids of the dataset that are not in it; kept in place of `ids` when they are fewer."""
+
+    @property
+    def digest(self) -> str:
+        """64 hex characters of the ids and their marks."""
+        told = json.dumps([list(self.ids), None if self.marks is None else list(self.marks)], ensure_ascii=False)
+        return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
+
+    def row(self) -> dict[str, Any]:
+        """Its columns in the database."""
+        without = self.left_out is not None and len(self.left_out) < len(self.ids)
+        marks = None if self.marks is None else zlib.compress(json.dumps(list(self.marks)).encode(), 6)
+        members = pack(self.left_out if without else self.ids)
+        return {"kind": "without" if without else "these", "members": members, "marks": marks, "digest": self.digest}
+
+
+def frame_of(store: Store, sample_id: str, dataset_ids: Sequence[str]) -> Frame | None:
+    """What a sample was drawn from, given the ids of its dataset's version; None for samples from before frames were kept.
+
+    InputError when it does not come out as it was kept: these are not the ids of that dataset.
+    """
+    from sqlalchemy import select
+
+    t = tables().frames
+    with reading(store) as connection:
+        row = connection.execute(select(t).where(t.c.sample_id == sample_id)).mappings().first()
+    if row is None:
+        return None
+    members = set(unpack(row["members"]))
+    ids = sorted(set(dataset_ids) - members if row["kind"] == "without" else members)
+    marks = None if row["marks"] is None else json.loads(zlib.decompress(row["marks"]))
+    found = Frame(ids, marks)
+    if found.digest != row["digest"]:
+        raise InputError(
+            "The records that this sample was drawn from are not those of the dataset that is named in its record."
+        )
+    return found
+
+
 def chances(sample: Sample) -> tuple[float, float]:
     """The smallest and the largest chance that a record of the population had of being drawn."""
     shares = [stratum["drawn"] / stratum["population"] for stratum in sample.strata if stratum["population"]]
@@ -73,10 +124,12 @@ def add_sample(
     dataset_digest: str,
     by: str,
     digests: Mapping[str, str] | None = None,
+    frame: Frame | None = None,
 ) -> Sample:
     """The stored sample of a draw (`core.review.sampling`), with a fresh id.
 
     digests: record_id -> what a reviewer will read of it (`core.review.seen`), to tell later that it has changed.
+    frame: what it was drawn from, so that the draw can be repeated from its record.
     """
     from sqlalchemy import insert
 
@@ -114,6 +167,8 @@ def add_sample(
     with writing(store) as connection:
         connection.execute(insert(t.samples).values(**values))
         connection.execute(insert(t.sample_records), rows)
+        if frame is not None:
+            connection.execute(insert(t.frames).values(sample_id=sample.id, **frame.row()))
     return sample
 
 

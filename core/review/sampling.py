@@ -27,7 +27,7 @@ class Draw:
     record_ids: Sequence[str]
     probabilities: Sequence[float]
     method: str
-    """random, stratified, or census when there were no more records than asked for: then nothing was left to chance."""
+    """random, stratified, risk, or census when there were no more records than asked for: then nothing was left to chance."""
     seed: int | None
     population: int
     strata: Sequence[Mapping[str, Any]] = ()
@@ -41,7 +41,7 @@ class Draw:
         n = len(self.record_ids)
         if self.method == "census":
             return f"Census: all {n:,} records, for no more than that were asked for or are there."
-        how = "Stratified random" if self.method == "stratified" else "Simple random"
+        how = {"stratified": "Stratified random", "risk": "Risk-based random"}.get(self.method, "Simple random")
         return f"{how} sample of {n:,} from {self.population:,} records, seed {self.seed}."
 
 
@@ -49,7 +49,7 @@ def draw_random(record_ids: Sequence[str], size: int, seed: int, removed: Collec
     """A simple random sample of `size` records without replacement, never one of `removed`; a census when there are not
     more.
     """
-    ids = _pool(record_ids, size, seed, removed)
+    ids = pool(record_ids, size, seed, removed)
     chosen, census = _choose(ids, size, np.random.Generator(np.random.PCG64(seed)))
     share = 1.0 if census else size / len(ids)
     return Draw(
@@ -79,7 +79,7 @@ def draw_stratified(
     if len(strata) != len(record_ids):
         raise InputError(f"{len(record_ids):,} records have {len(strata):,} strata; each record needs one.")
     stratum_by_id = {one: (name or "(none)") for one, name in zip(record_ids, strata, strict=True)}
-    ids = _pool(record_ids, size, seed, removed)
+    ids = pool(record_ids, size, seed, removed)
     members: dict[str, list[str]] = {}
     for one in ids:
         members.setdefault(stratum_by_id[one], []).append(one)
@@ -106,6 +106,20 @@ def draw_stratified(
     )
 
 
+def double_positions(size: int, share: float, seed: int) -> list[int]:
+    """Positions of a sample that a second reader reads too: a simple random share of it, rounded up, in reading order.
+
+    Drawn by `Generator(PCG64([seed, 2])).choice(size, k, replace=False)`, so that it does not depend on the draw of the sample.
+    """
+    if not 0 <= share <= 1:
+        raise InputError(
+            f"A double-review share of {share} cannot be drawn; it lies between 0 and 1 (the practice: 0.05 to 0.1)."
+        )
+    count = min(size, int(np.ceil(round(size * share, 9))))
+    generator = np.random.Generator(np.random.PCG64([seed, 2]))
+    return sorted(int(i) for i in generator.choice(size, size=count, replace=False))
+
+
 def largest_remainder(weights: Sequence[float], total: int) -> list[int]:
     """`total` shared out in proportion to `weights`, in whole numbers (Hamilton): floors first, then the largest remainders.
 
@@ -128,7 +142,8 @@ def largest_remainder(weights: Sequence[float], total: int) -> list[int]:
     return shares
 
 
-def _pool(record_ids: Sequence[str], size: int, seed: int, removed: Collection[str]) -> list[str]:
+def pool(record_ids: Sequence[str], size: int, seed: int, removed: Collection[str] = frozenset()) -> list[str]:
+    """The ids that a draw chooses from, each once, sorted as text; InputError when size or seed cannot be used."""
     if size < 1:
         raise InputError(f"A sample of {size} records was asked for; it needs at least 1.")
     if seed < 0 or seed >= 2**31:

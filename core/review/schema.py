@@ -22,7 +22,7 @@ from core.review.layout import tables
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 FILE_NAME = "reviews.sqlite"
 BUSY_SECONDS = 15.0
 
