@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from core.quality.duplicates import among, groups, load_pairs, summary
+from core.quality.formats import interval
 from core.workspace import Dataset, Result
 
 
@@ -72,6 +73,7 @@ def _formats(result: Result, kept: np.ndarray, gone: frozenset[str]) -> dict[str
         "violations": table.num_rows,
         "compliance": 1 - violating / count if count else None,
         "compliance_errors": 1 - errors / count if count else None,
+        **interval(violating, count),
     }
 
 

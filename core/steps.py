@@ -31,7 +31,7 @@ EMBED = "core.embedding.encode:run"
 SKETCH = "core.influence.sketches:run"
 
 STEPS: dict[str, Step] = {
-    "formats": Step("core.quality.formats:run", 1, "Check the format rules"),
+    "formats": Step("core.quality.formats:run", 2, "Check the format rules"),
     "distribution": Step(
         "core.quality.distribution:run", 1, "Compare categories with production", ("training", "production?")
     ),
@@ -39,12 +39,12 @@ STEPS: dict[str, Step] = {
     "preview": Step("core.embedding.layout:preview", 1, "Draw a first map (PCA)", needs=("embed",)),
     "embed:production": Step(EMBED, 1, "Embed production", ("production",), needs_if={"embed": ("model", "lexical")}),
     "embed:validation": Step(EMBED, 1, "Embed the validation set", ("validation",), needs_if={"embed": ("model", "lexical")}),
-    "neighbours": Step("core.embedding.neighbours:run", 1, "Find nearest neighbours", needs=("embed",)),
+    "neighbours": Step("core.embedding.neighbours:run", 2, "Find nearest neighbours", needs=("embed",)),
     "map": Step(
-        "core.embedding.layout:run", 1, "Lay out the map (UMAP)", ("training", "production?"),
+        "core.embedding.layout:run", 2, "Lay out the map (UMAP)", ("training", "production?"),
         needs=("embed", "neighbours", "embed:production?"),
     ),
-    "clusters": Step("core.embedding.clusters:run", 2, "Find and name clusters", needs=("embed", "neighbours")),
+    "clusters": Step("core.embedding.clusters:run", 3, "Find and name clusters", needs=("embed", "neighbours")),
     "duplicates": Step("core.quality.duplicates:run", 1, "Find near-duplicates", needs=("embed",)),
     "contradictions": Step("core.quality.contradictions:run", 1, "Find contradictions", needs=("duplicates",)),
     "labels": Step("core.quality.labels:run", 4, "Look for wrong labels", needs=("embed",)),

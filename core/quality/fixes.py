@@ -22,7 +22,7 @@ _FENCES = re.compile(r"^[ \t]*(?:```|~~~)")
 _BULLET = re.compile(r"^([ \t]*)[-*•+]([ \t]+)(?=\S)")
 _NUMBER = re.compile(r"^([ \t]*\d{1,3})[.)]([ \t]+)(?=\S)")
 _HASH = re.compile(r"^(#{1,6})[ \t]+(.*?)[ \t]*#*$")
-_BOLD = re.compile(r"^(?:\*\*([^*\n]{2,60})\*\*|__([^_\n]{2,60})__)(:?)[ \t]*$")
+_BOLD = re.compile(r"^(?:\*\*([^*\n]{1,80})\*\*|__([^_\n]{1,80})__)(:?)[ \t]*$")
 
 
 @dataclass(frozen=True)

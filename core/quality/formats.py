@@ -57,7 +57,8 @@ def resolve(spec: Any, off: Sequence[str], records: Records, share: float = 0.8)
 def run(inputs: Inputs) -> Output:
     """Step `formats`: record_id, rule, message, snippet, one row a violation; compliance and the counts of each rule in the info.
 
-    Compliance is the share of records without any violation, whatever its severity.
+    Compliance is the share of records without any violation, whatever its severity: a count of these records. `low` and `high` are
+    its 95 % Clopper–Pearson interval as an estimate for further records that come from where these came from.
     """
     params = DEFAULTS | dict(inputs.params)
     dataset = inputs.datasets["training"]
@@ -91,6 +92,7 @@ def run(inputs: Inputs) -> Output:
         "violations": len(rows),
         "compliance": 1 - float(violating.mean()) if dataset.count else None,
         "compliance_errors": 1 - float(touched["error"].mean()) if dataset.count else None,  # warnings left aside
+        **interval(int(violating.sum()), dataset.count),
         "rules": [
             rule.to_json()
             | {"violations": len(violations), "records": len({v.row for v in violations}), "looked_at": looked}
@@ -100,6 +102,17 @@ def run(inputs: Inputs) -> Output:
     }
     inputs.progress(1, 1, f"{info['violating']:,} records with a violation")
     return Output(table=table, info=info)
+
+
+def interval(violating: int, count: int) -> dict[str, float | None]:
+    """{"low", "high"}: the 95 % Clopper–Pearson interval of compliance (0..1), None without records."""
+    if not count:
+        return {"low": None, "high": None}
+    from scipy.special import betaincinv
+
+    low = 1.0 if violating == count else float(betaincinv(violating + 1, count - violating, 0.975))
+    high = 0.0 if not violating else float(betaincinv(violating, count - violating + 1, 0.025))
+    return {"low": 1 - low, "high": 1 - high}
 
 
 def _looked_at(records: Records, rule: Rule) -> int:

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from core.quality.json_kinds import parse_json
 from core.quality.rules import Records, Rule
+from core.quality.style_kinds import BULLETS, HEADINGS, NUMBERS, bullet_pattern, heading_pattern, number_pattern
 
 READY: tuple[Rule, ...] = (
     Rule("empty_response", "The response is not empty", "not_empty", {"column": "response"}, origin="ready"),
@@ -69,6 +70,15 @@ READY: tuple[Rule, ...] = (
         origin="ready",
     ),
     Rule("category_casing", "Categories are written one way", "label_casing", {"column": "category"}, origin="ready"),
+    Rule(
+        "language",
+        "The response is in its declared language",
+        "language",
+        {"column": "response"},
+        "all",
+        "warning",
+        "ready",
+    ),
 )
 """Rules for any set. The first match wins the eye of the reader, so what breaks training comes first."""
 
@@ -82,6 +92,33 @@ SAFETY = (
     r"|not (?:a substitute for|medical advice)"
 )
 """Language that sends the reader to help in time (English). A label "Urgency: Emergency" alone is none."""
+
+SHELF: tuple[Rule, ...] = (
+    Rule("safety", "The response says when to seek help", "matches",
+         {"pattern": SAFETY, "message": "nothing says when or where to seek help"}),
+    Rule("disclaimer", "The response says what it is no substitute for", "matches",
+         {"pattern": r"(?i)not (?:a )?(?:substitute|replacement) for|not (?:medical|professional|legal|financial) advice",
+          "message": "there is no such sentence"}),
+    Rule("no_dose", "The response gives no dose", "forbids",
+         {"pattern": r"(?i)\b\d+(?:[.,]\d+)?\s*(?:mg|mcg|µg|μg|g|ml|units?|iu)\b(?:\s*/\s*kg)?", "message": "a dose is given"}),
+    Rule("reasons", "There is reasoning, and it says something", "reasoning", {"least": 20, "words": 8, "repeats": 5}),
+    Rule("json_object", "The response is a JSON object", "json_schema", {"schema": {"type": "object", "minProperties": 1}}),
+    Rule("icd10", "The response is JSON with an ICD-10 code", "json_schema",
+         {"schema": {"type": "object", "required": ["code"], "properties": {"code": {
+             "type": "string", "pattern": "^[A-Z][0-9][0-9A-Z](?:\\.[0-9A-Z]{1,4})?$"}}}}),
+    Rule("dashes", "Lists open with “-” and “1.”", "list_style", {"bullet": "-", "number": "."}, severity="warning"),
+    Rule("hashes", "Headings are written “## Heading”", "heading_style", {"style": "#"}, severity="warning"),
+    Rule("no_headings", "The response has no headings", "heading_style", {"style": "none"}, severity="warning"),
+    Rule("plain", "No Markdown", "forbids",
+         {"pattern": r"(?m)^#{1,6} |\*\*[^*\n]+\*\*|^```|^\|.+\|$", "message": "there is Markdown"}, severity="warning"),
+    Rule("no_links", "No web addresses", "forbids", {"pattern": r"(?i)\bhttps?://|\bwww\.", "message": "there is a web address"}),
+    Rule("no_identifiers", "No e-mail addresses or telephone numbers", "forbids",
+         {"pattern": r"(?i)\b[\w.+-]+@[\w-]+\.[a-z]{2,}\b|(?:\+\d{1,3}[ -]?)?\(?\d{3}\)?[ -]\d{3}[ -]\d{4}\b",
+          "message": "there is an e-mail address or a telephone number"}),
+    Rule("short", "The response has at most 2,000 characters", "length", {"high": 2000}, severity="warning"),
+    Rule("prompt_language", "The prompt is in its declared language", "language", {"column": "prompt"}, severity="warning"),
+)  # fmt: skip
+"""Rules to take in where they fit; each is for some tasks, so none is in force unasked."""
 
 _LABEL = re.compile(
     r"^[ \t]*(?:#{1,6}[ \t]*|[-*•][ \t]+|\d+[.)][ \t]+)?[*_]{0,3}([A-Z][A-Za-z][A-Za-z0-9 /&'-]{0,38}?)[*_]{0,3}"
@@ -122,10 +159,12 @@ def suggest(records: Records, share: float = 0.8, least: int = 10) -> list[Rule]
                 rules += _rule(key, c, shares[c], records, rows[c][held[rows[c]]])
     for c, index in rows.items():
         rules += _length_band(records, c if len(rows) > 1 else "all", index)
+    rules += _styles(records, share)
     return _without_repeats(rules)
 
 
 _ORDER = ("json", "first", "section", "reasoning", "safety", "closing", "stop")
+STYLES = 20  # records with lists or headings that it takes to speak of a habit
 STRICTER = {"reasoning": 0.9, "stop": 0.95}
 """Where a majority of 80 % is no habit yet: leaving reasoning out, or the last full stop, is often meant."""
 Feature = tuple[str, str]
@@ -219,6 +258,36 @@ def _rule(feature: Feature, category: str, share: float, records: Records, follo
         message = "the response does not end in a full stop"
         return rule("The response ends in a full stop", "matches", {"pattern": pattern, "message": message}, "warning")
     return []
+
+
+def _styles(records: Records, share: float) -> list[Rule]:
+    """How the set opens list items and writes headings, where `share` of the records that have any do it one way only."""
+    texts, found = records.text("response"), []
+
+    def habit(patterns: dict[str, str]) -> tuple[str, float] | None:
+        has = {name: pc.match_substring_regex(texts, p).to_numpy(zero_copy_only=False) for name, p in patterns.items()}
+        every = np.logical_or.reduce(list(has.values()))
+        if every.sum() < STYLES:
+            return None
+        name = max(has, key=lambda name: int(has[name].sum()))
+        others = np.logical_or.reduce([held for other, held in has.items() if other != name])
+        kept = float((~others)[every].mean())
+        return (name, round(kept, 4)) if kept >= max(share, 0.8) else None
+
+    def rule(name: str, title: str, kind: str, params: dict, kept: float) -> None:
+        found.append(Rule(f"style:{name}", title, kind, params, "all", "warning", "suggested", kept))
+
+    bullet = habit({sign: bullet_pattern([sign]) for sign in BULLETS})
+    if bullet:
+        rule("bullet", f"List items open with “{bullet[0]}”", "list_style", {"bullet": bullet[0]}, bullet[1])
+    number = habit({sign: number_pattern([sign]) for sign in NUMBERS})
+    if number:
+        rule("number", f"Numbered items open with “1{number[0]}”", "list_style", {"number": number[0]}, number[1])
+    heading = habit({style: heading_pattern(style) for style in HEADINGS})
+    if heading:
+        title = f"Headings are written “{HEADINGS[heading[0]]}”"
+        rule("heading", title, "heading_style", {"style": heading[0]}, heading[1])
+    return found
 
 
 def _values(records: Records, label: str, followers: np.ndarray) -> list[str]:

@@ -242,8 +242,8 @@ def _formats(inputs: ScorecardInputs) -> Read:
         return _NOTHING
     return (
         float(info["compliance"]),
-        None,
-        None,
+        info.get("low"),
+        info.get("high"),
         f"{info['violating']:,} of {info['records']:,} records break a rule",
         True,
     )

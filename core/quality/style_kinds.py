@@ -14,7 +14,7 @@ HEADINGS = {"#": "## Heading", "**": "**Heading**"}
 
 _BULLET = r"(?m)^[ \t]*{}[ \t]+\S"
 _NUMBER = r"(?m)^[ \t]*\d{{1,3}}{}[ \t]+\S"
-_HEADING = {"#": r"(?m)^#{1,6}[ \t]+\S", "**": r"(?m)^(?:\*\*[^*\n]{2,60}\*\*|__[^_\n]{2,60}__):?[ \t]*$"}
+_HEADING = {"#": r"(?m)^#{1,6}[ \t]+\S", "**": r"(?m)^(?:\*\*[^*\n]{1,80}\*\*|__[^_\n]{1,80}__):?[ \t]*$"}
 
 
 def bullet_pattern(signs: tuple[str, ...] | list[str]) -> str:

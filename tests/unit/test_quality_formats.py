@@ -302,3 +302,11 @@ def test_own_rules_by_parameter(tmp_path):
         formats.run(make_inputs(tmp_path, {"training": dataset}, rules=[own, own]))
     with pytest.raises(InputError, match="suggested, ready"):
         formats.run(make_inputs(tmp_path, {"training": dataset}, rules="everything"))
+
+
+def test_compliance_has_its_interval():
+    """Clopper–Pearson by the exact binomial tails: 3 of 50 gives 0.0125..0.1655 (Newcombe 1998 uses the same method)."""
+    found = formats.interval(3, 50)
+    assert (found["low"], found["high"]) == (pytest.approx(1 - 0.16548, abs=1e-5), pytest.approx(1 - 0.01255, abs=1e-5))
+    assert formats.interval(0, 50)["high"] == 1 and formats.interval(50, 50)["low"] == 0
+    assert formats.interval(0, 0) == {"low": None, "high": None}
