@@ -87,7 +87,7 @@ def embedded(texts: list[str]) -> np.ndarray:
 
 
 def ours(prompts: list[str], answers: list[str], labels: list[str], vectors: np.ndarray):
-    """(doubt, kNN disagreement, flags, probabilities, numbers of the labels) as the step `labels` finds them, without a workspace."""
+    """(doubt, kNN disagreement, flags, probabilities, label numbers, what was read), as the step `labels` has them."""
     from core.quality import labels as step
 
     names = sorted(set(labels))
@@ -102,7 +102,7 @@ def ours(prompts: list[str], answers: list[str], labels: list[str], vectors: np.
     confident = step.confident_labels(probabilities, y)
     near = step.neighbour_votes(vectors, y)[0]
     doubt = 1 - probabilities[np.arange(len(y)), y]
-    return doubt, 1 - near, (confident >= 0) & (confident != y), probabilities, y
+    return doubt, 1 - near, (confident >= 0) & (confident != y), probabilities, y, seen
 
 
 def cleanlab(how: str, **arrays) -> tuple[np.ndarray, float, float] | str:
@@ -140,7 +140,7 @@ def row(task: str, who: str, wrong: np.ndarray, doubt: np.ndarray, wall: float, 
 def compare(title: str, task: Task, peers: bool = True) -> None:
     prompts, answers, labels, wrong = task
     vectors = embedded(prompts)
-    (doubt, apart, flagged, probabilities, y), wall, cpu = timed(lambda: ours(prompts, answers, labels, vectors))
+    (doubt, apart, flagged, probabilities, y, seen), wall, cpu = timed(lambda: ours(prompts, answers, labels, vectors))
     size = f"{title}: {len(labels):,} x {len(set(labels))}, {wrong.mean():.1%} wrong"
     note = (
         f"flags {flagged.sum():,}: precision {wrong[flagged].mean():.2f}, recall {flagged[wrong].mean():.2f}"
@@ -149,10 +149,14 @@ def compare(title: str, task: Task, peers: bool = True) -> None:
     )
     print(row(size, "Quadrant: doubt", wrong, doubt, wall, cpu, note), flush=True)
     print(row(size, "Quadrant: kNN disagreement", wrong, apart, wall, cpu, "in the same run"), flush=True)
-    for how, who in (
-        (("datalab", "cleanlab Datalab, features"), ("learning", "cleanlab CleanLearning")) if peers else ()
-    ):
-        found = cleanlab(how, vectors=vectors, labels=y)
+    asked = (
+        ("datalab", "cleanlab Datalab on the vectors", vectors),
+        ("learning", "cleanlab CleanLearning on the vectors", vectors),
+        ("tutorial", "Datalab, scikit-learn probabilities, the vectors", vectors),
+        ("tutorial", "Datalab, scikit-learn probabilities, what Quadrant's classifier reads", seen),
+    )
+    for how, who, read in asked if peers else ():
+        found = cleanlab(how, vectors=read, labels=y)
         if isinstance(found, str):
             print(f"| {size} | {who} | absent: {found} | | | | |", flush=True)
         else:
