@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from core.embedding.neighbours import check_same_space, cross_knn, has_vector, knn
 from core.embedding.relative_density import relative_density
-from core.embedding.terms import name_groups, titles
+from core.embedding.terms import name_rows, titles
 from core.embedding.texts import texts_of
 from core.progress import part
 from core.workspace import Inputs, Output
@@ -187,8 +187,7 @@ def find_holes(
     )
     members = {n: np.flatnonzero(labels == n) for n in range(len(kept))}
     # What other production texts say as well names no hole.
-    background = [texts[i] for i in np.flatnonzero(labels < 0)]
-    terms = name_groups({n: [texts[i] for i in m] for n, m in members.items()}, background)
+    terms = name_rows(members, np.flatnonzero(labels < 0), texts, prod)
     names = titles(terms, "hole")
     training = len(ids)
     holes = []

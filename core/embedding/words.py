@@ -4,12 +4,20 @@ import re
 
 _SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _TOKEN = re.compile(rf"[{_SPACELESS}]+|[^\W_{_SPACELESS}]+(?:[-'’.][^\W_{_SPACELESS}]+)*")
+_BREAK = re.compile(r"[.,;:!?()\[\]{}\"“”|\n•]|\s[-–—]\s")
 _IS_SPACELESS = re.compile(rf"[{_SPACELESS}]")
 
 
 def tokens(text: str) -> list[str]:
     """Words in order, as written; a run of Chinese, Japanese, Thai … (no spaces between words) stays one token."""
     return _TOKEN.findall(text)
+
+
+def marked_tokens(text: str) -> list[tuple[str, bool]]:
+    """Words in order, each with whether what comes right after it ends a phrase (a mark, a bracket, a new line)."""
+    found = list(_TOKEN.finditer(text))
+    ends = [*(m.start() for m in found[1:]), len(text)][: len(found)]
+    return [(m.group(), _BREAK.search(text, m.end(), end) is not None) for m, end in zip(found, ends, strict=True)]
 
 
 def is_spaceless(token: str) -> bool:

@@ -1,5 +1,7 @@
 """Names of groups: distinguishing, distinct, without boilerplate, in scripts with and without spaces."""
 
+import numpy as np
+
 from core.embedding.terms import name_groups, titles
 from core.embedding.words import features, tokens
 
@@ -45,3 +47,40 @@ def test_words_in_any_script():
 def test_texts_that_share_no_word_are_still_named():
     names = name_groups({0: ["asthma", "eczema", "hay fever", "hives"], 1: ["fracture"] * 4})
     assert names[0] and set(" ".join(names[0]).split()) <= {"asthma", "eczema", "hay", "fever", "hives"}
+
+
+def test_medical_phrases_of_three_words_stay_whole_and_stop_at_a_full_stop():
+    groups = {
+        0: [f"Dose in chronic kidney disease. Stage {n} of chronic kidney disease, please" for n in range(6)],
+        1: [f"Clot: deep vein thrombosis after flight {n}" for n in range(6)],
+    }
+    names = name_groups(groups)
+    assert "chronic kidney disease" in names[0] and "deep vein thrombosis" in names[1]
+    assert not any("disease stage" in t.lower() for t in names[0])
+
+
+def test_a_capital_at_the_start_of_a_sentence_says_nothing_and_numbers_with_units_name_nothing():
+    groups = {
+        0: ["Platelets 23, 46f, 80kg", "Platelets low 12mg", "are platelets 34+5?"] * 3,
+        1: ["Rash since Monday"] * 9,
+    }
+    names = name_groups(groups)
+    assert names[0][0] == "platelets"
+    assert not any(any(c.isdigit() for c in t) for t in names[0])
+
+
+def test_the_embedding_tells_a_word_of_the_subject_from_one_that_lies_anywhere():
+    """ "also" and "asthma" are equally frequent in group 0 and absent elsewhere but in the background: only the vectors tell."""
+    groups = {0: ["zzalso. asthma"] * 8 + ["zzalso", "asthma"] * 2, 1: ["fracture"] * 12}
+    rest = ["zzalso"] * 6 + ["asthma"] * 6
+    here, there, away = np.eye(3, dtype=np.float32)
+    mine = np.tile(here, (12, 1))
+    vectors = {0: mine, 1: np.tile(there, (12, 1)), None: np.array([away] * 6 + [here] * 6)}
+    assert name_groups(groups, rest, vectors=vectors)[0][0] == "asthma"
+    vectors[None] = vectors[None][::-1].copy()
+    assert name_groups(groups, rest, vectors=vectors)[0][0] == "zzalso"
+
+
+def test_the_order_of_the_texts_changes_no_name():
+    texts = ["sore throat and fever", "throat swab", "fever at night", "swollen throat"] * 5
+    assert name_groups({0: texts, 1: ["broken wrist"] * 9}) == name_groups({0: texts[::-1], 1: ["broken wrist"] * 9})
