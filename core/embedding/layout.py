@@ -1,25 +1,31 @@
 """Steps `preview` and `map`: two coordinates for each record, at once by PCA, then by UMAP with production placed into it."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from core.embedding.manifold import SMALL, graph, lay_out, place, principal
+from core.embedding import keeping
+from core.embedding.manifold import gpu_ready, graph, lay_out, place, place_by, principal
 from core.embedding.neighbours import check_same_space, has_vector
 from core.errors import InputError
-from core.progress import part
-from core.workspace import Inputs, Output
+from core.progress import Progress, part
+from core.workspace import Inputs, Output, Result
 
 DEFAULTS: dict[str, Any] = {
-    "mode": "reproducible",  # or "parallel": all cores, another layout each time
+    "mode": "reproducible",  # or "parallel": umap-learn's own optimiser, another layout each time
     "seed": 42,
     "neighbours": 15,
-    "epochs": 0,  # 0: 500 up to 10,000 records, 200 above
+    "epochs": 0,  # 0: 500 up to 2,000 records, 200 above
+    "edition": 1,  # raise it to lay out anew instead of keeping the places of an earlier version's records
 }
 FEWEST = 15  # below, neighbours say nothing: a PCA is shown
+FEW = 2000  # records up to which 500 epochs cost next to nothing; 200 come within .005 of their trustworthiness
 FIDELITY_SAMPLE = 2000
 FIDELITY_NEIGHBOURS = 15
+VIEW_TAIL = 0.0025  # of the records, at either end of an axis, may lie outside the first view
 
 
 def preview(inputs: Inputs) -> Output:
@@ -35,26 +41,29 @@ def preview(inputs: Inputs) -> Output:
 def run(inputs: Inputs) -> Output:
     """table role, record_id, x, y: training records in order, then production placed into their layout, which stays as it is.
 
-    info: method ("UMAP", or "PCA" for fewer than 15 records), mode, seed, epochs, neighbours, placed, trustworthiness and
-    neighbour_overlap at 15 (0..1, higher = the map keeps more of the true neighbours; on a sample), warnings.
+    Where the same map was computed for an earlier version, its records keep their places exactly and new ones are placed among them
+    (core/embedding/keeping.py). Above the sample size of `neighbours`, UMAP is fitted on that sample and the others are placed.
+    info: method ("UMAP", or "PCA" for fewer than 15 records), mode, engine, seed, epochs, neighbours, sample (records fitted on, when
+    not all), kept and added (when an earlier layout stands), placed (production), view, trustworthiness and neighbour_overlap at 15
+    (0..1, higher = the map keeps more of the true neighbours; on a sample), warnings.
     """
     params = inputs.params
     if params["mode"] not in ("reproducible", "parallel"):
         raise InputError(f"mode={params['mode']!r} is not known; choose reproducible or parallel.")
-    embed, near = inputs.results["embed"], inputs.results["neighbours"]
+    embed = inputs.results["embed"]
     vectors = embed.array()
     valid = has_vector(vectors)
     seed = int(params["seed"]) if params["mode"] == "reproducible" else None
-    epochs = int(params["epochs"]) or (500 if valid.sum() <= SMALL else 200)
     info: dict[str, Any] = {"mode": params["mode"], "seed": seed}
     rows = np.flatnonzero(valid)
     production = inputs.results.get("embed:production")
     if production is not None:
         check_same_space(embed.info, production.info)
-    start = principal(vectors[rows] if len(rows) < len(vectors) else vectors, 2)
+    ids = embed.table(["record_id"]).column(0)
     placed = None
     if len(rows) < FEWEST:
         info["method"] = "PCA"
+        start = principal(vectors[rows] if len(rows) < len(vectors) else vectors, 2)
         points, messages = _scatter(start, rows, valid)
         messages.insert(
             0,
@@ -66,19 +75,24 @@ def run(inputs: Inputs) -> Output:
             points, placed = points[: len(vectors)], points[len(vectors) :]
     else:
         inputs.progress(0, 1000, "Laying out the map")
-        indices, similarity = compact(near.array(), np.load(near.file("similarity.npy"), mmap_mode="r"), rows)
-        strengths = graph(indices, similarity, int(params["neighbours"]))
-        layout = lay_out(strengths, start, epochs, seed)
-        inputs.progress(700, 1000, "Laying out the map")
+        old, facts = keeping.earlier_places(inputs.earlier, embed, ids, rows)
+        info |= {"method": "UMAP", "neighbours": int(params["neighbours"])} | facts
+        progress = part(inputs.progress, 0.0, 0.75)
+        if old is not None:
+            layout, pool = keeping.extend(vectors, rows, old, int(params["neighbours"]), seed, progress)
+        else:
+            layout, pool, facts = fit(vectors, rows, inputs.results["neighbours"], params, seed, progress)
+            info |= facts
         points, messages = _scatter(layout, rows, valid)
-        info |= {"method": "UMAP", "epochs": epochs, "neighbours": int(params["neighbours"])}
         info |= fidelity(vectors, points, rows)
         if production is not None:
             progress = part(inputs.progress, 0.75, 1.0)
-            placed = place(production.array(), vectors[rows], layout, int(params["neighbours"]), seed, progress)
+            placed = place(production.array(), vectors[pool], points[pool], int(params["neighbours"]), seed, progress)
             placed, more = settle(placed, np.isfinite(placed).all(1), points)
             messages += [f"Production: {m}" for m in more]
-    ids = [embed.table(["record_id"]).column(0)]
+        info["space"] = keeping.space_of(embed, ids)
+    info |= {"view": view(points[rows]), "without_vector": len(vectors) - len(rows)}
+    ids = [ids]
     roles = ["training"] * len(vectors)
     if placed is not None:
         ids.append(production.table(["record_id"]).column(0))
@@ -95,6 +109,68 @@ def run(inputs: Inputs) -> Output:
         {"role": pa.array(roles, pa.string()), "record_id": record_ids, "x": points[:, 0], "y": points[:, 1]}
     )
     return Output(table, None, info | {"warnings": messages})
+
+
+def fit(
+    vectors: np.ndarray, rows: np.ndarray, near: Result, params: Mapping[str, Any], seed: int | None, progress: Progress
+) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """(len(rows), 2) layout of the records `rows`, the rows that it was fitted on, and epochs, engine, sample for the info."""
+    width = int(params["neighbours"])
+    chosen = sample_of(near, rows)
+    pool = rows if chosen is None else chosen.rows
+    if chosen is None:
+        indices, similarity = compact(near.array(), np.load(near.file("similarity.npy"), mmap_mode="r"), rows)
+    else:
+        indices, similarity = chosen.indices[pool], chosen.similarity[pool]
+    epochs = int(params["epochs"]) or (500 if len(pool) <= FEW else 200)
+    device = "cuda" if gpu_ready() else "cpu"
+    engine = "cuML" if device == "cuda" else "own" if seed is not None else "umap-learn"
+    info = {"epochs": epochs, "engine": engine, "sample": len(pool) if chosen is not None else 0}
+    start = principal(vectors[pool] if len(pool) < len(vectors) else vectors, 2)
+    strengths = graph(indices, similarity, width)
+    layout = lay_out(strengths, start, epochs, seed, progress=part(progress, 0.0, 0.8), device=device)
+    if chosen is None:
+        return layout, pool, info
+    out = np.empty((len(vectors), 2), np.float32)
+    out[pool] = layout
+    rest = np.setdiff1d(rows, pool, assume_unique=True)
+    progress(800, 1000, f"Placing {len(rest):,} records")
+    out[rest] = place_by(chosen.indices[rest, :width], chosen.similarity[rest, :width], layout, seed)
+    return out[rows], pool, info
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The records that a large set is fitted on, and the nearest of them for every record."""
+
+    rows: np.ndarray  # (n,) int64, ascending
+    indices: np.ndarray  # (N, k) int32 places in `rows`; -1 for a record without a vector
+    similarity: np.ndarray  # (N, k) float32
+
+
+def sample_of(near: Result, rows: np.ndarray) -> Sample | None:
+    """The sample that the `neighbours` step has drawn, memory-mapped; None where all records are fitted on."""
+    if not near.info.get("sample"):
+        return None
+    names = ("sample.npy", "sample_indices.npy", "sample_similarity.npy")
+    return Sample(*(np.load(near.file(name), mmap_mode="r") for name in names))
+
+
+def view(points: np.ndarray) -> dict[str, Any]:
+    """Where to look first: {"x": [low, high], "y": [low, high], "outside": records beyond}.
+
+    All of it, or, when a few far points would leave the rest less than two thirds of an axis, the central 99.5 % with a margin.
+    """
+    if not len(points):
+        return {"x": [0.0, 1.0], "y": [0.0, 1.0], "outside": 0}
+    low, high = points.min(0).astype(float), points.max(0).astype(float)
+    inner = np.quantile(points.astype(np.float64), [VIEW_TAIL, 1 - VIEW_TAIL], axis=0)
+    margin = 0.08 * (inner[1] - inner[0])
+    inner += np.stack([-margin, margin])
+    if ((inner[1] - inner[0]) < (high - low) * 2 / 3).any():
+        low, high = np.maximum(low, inner[0]), np.minimum(high, inner[1])
+    outside = ((points < low - 1e-6) | (points > high + 1e-6)).any(1).sum()
+    return {"x": [float(low[0]), float(high[0])], "y": [float(low[1]), float(high[1])], "outside": int(outside)}
 
 
 def compact(indices: np.ndarray, similarity: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

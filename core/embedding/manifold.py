@@ -1,7 +1,7 @@
 """UMAP in three parts: the fuzzy neighbour graph, its layout, and placing new points into a layout that stays as it is.
 
-umap-learn's own functions do the layout, so results are UMAP's. The graph is built in NumPy from the exact neighbours of the
-`neighbours` step: that spares pynndescent and most of numba's compilation, a minute at the first map of a process.
+The graph is built in NumPy from the neighbours of the `neighbours` step: that spares pynndescent and most of numba's compilation, a
+minute at the first map of a process. The layout is by core/embedding/descent.py, or by umap-learn's own optimiser, or by cuML.
 """
 
 import warnings
@@ -13,7 +13,13 @@ from core.embedding.neighbours import cross_knn
 from core.progress import Progress, silent
 
 MIN_DIST, SPREAD = 0.1, 1.0
-SMALL = 10_000  # records up to which umap-learn takes 500 epochs instead of 200
+SMALL = 10_000  # points placed up to which umap-learn takes 100 epochs instead of 30
+BLOCK = 65_536
+ENGINES = {  # how a layout came about, as it is said on the page
+    "own": "gradient descent on all cores, the same each time",
+    "umap-learn": "umap-learn's optimiser on all cores, another layout each time",
+    "cuML": "cuML on the GPU",
+}
 
 
 def graph(indices: np.ndarray, similarity: np.ndarray, neighbours: int):
@@ -28,11 +34,22 @@ def graph(indices: np.ndarray, similarity: np.ndarray, neighbours: int):
 
 
 def _memberships(indices: np.ndarray, similarity: np.ndarray, target: float, local: bool, columns: int):
-    """exp(-(d - rho) / sigma) for each neighbour, sigma such that a row sums to `target`; rho the nearest distance > 0, or 0."""
+    """(N, columns) sparse matrix of `_strengths`."""
     from scipy.sparse import csr_matrix
 
+    count, width = similarity.shape
+    blocks = [_strengths(similarity[s : s + BLOCK], target, local) for s in range(0, count, BLOCK)]
+    strength = np.concatenate(blocks) if blocks else np.zeros((0, width), np.float32)
+    pointers = np.arange(0, count * width + 1, max(width, 1))[: count + 1] if width else np.zeros(count + 1, int)
+    return csr_matrix(
+        (strength.ravel(), np.ascontiguousarray(indices, np.int32).ravel(), pointers), shape=(count, columns)
+    )
+
+
+def _strengths(similarity: np.ndarray, target: float, local: bool) -> np.ndarray:
+    """(N, k) float32 exp(-(d - rho) / sigma), sigma such that a row sums to `target`; rho the nearest distance > 0, or 0."""
     distance = np.maximum(1 - np.asarray(similarity, np.float64), 0)
-    count, width = distance.shape
+    count, _ = distance.shape
     rho = np.zeros(count)
     if local:
         positive = np.where(distance > 0, distance, np.inf).min(1, initial=np.inf)
@@ -48,25 +65,62 @@ def _memberships(indices: np.ndarray, similarity: np.ndarray, target: float, loc
         sigma = np.where(np.isinf(high), sigma * 2, (low + high) / 2)
     mean = np.where(rho > 0, distance.mean(1), distance.mean()) if count else rho
     sigma = np.maximum(np.maximum(sigma, 1e-3 * mean), 1e-12)
-    strength = np.exp(-excess / sigma[:, None]).astype(np.float32)
-    pointers = np.arange(0, count * width + 1, max(width, 1))[: count + 1] if width else np.zeros(count + 1, int)
-    return csr_matrix(
-        (strength.ravel(), np.ascontiguousarray(indices, np.int32).ravel(), pointers), shape=(count, columns)
-    )
+    return np.exp(-excess / sigma[:, None]).astype(np.float32)
 
 
 def lay_out(
-    strengths: Any, start: np.ndarray, epochs: int | None, seed: int | None, min_dist: float = MIN_DIST
+    strengths: Any,
+    start: np.ndarray,
+    epochs: int,
+    seed: int | None,
+    min_dist: float = MIN_DIST,
+    progress: Progress = silent,
+    device: str = "cpu",
 ) -> np.ndarray:
-    """(N, d) float32 layout of a graph from `start` (N, d). A seed makes it reproducible, on one core; None uses all cores."""
+    """(N, d) float32 layout of a graph from `start` (N, d), by one of ENGINES: with a seed the same each time, on all cores.
+
+    None: umap-learn's own optimiser on all cores, another layout each time. On a GPU ("cuda"): cuML's.
+    """
+    if device == "cuda":
+        return _on_gpu(strengths, start, epochs, seed, min_dist)
+    if seed is not None:
+        from core.embedding.descent import descend
+
+        return descend(strengths, spread_out(start), epochs, seed, min_dist, progress)
     umap = _umap()
     a, b = umap.find_ab_params(SPREAD, min_dist)
-    random = np.random.RandomState(seed)
     placed, _ = umap.simplicial_set_embedding(
-        None, strengths.copy(), start.shape[1], 1.0, a, b, 1.0, 5, epochs, spread_out(start), random, "cosine", {}, False, {}, False,
-        parallel=seed is None,
+        None, strengths.copy(), start.shape[1], 1.0, a, b, 1.0, 5, epochs, spread_out(start), np.random.RandomState(), "cosine", {},
+        False, {}, False, parallel=True,
     )  # fmt: skip
     return np.asarray(placed, np.float32)
+
+
+def gpu_ready() -> bool:
+    """Whether cuML is installed and sees a GPU."""
+    import importlib.util
+
+    if importlib.util.find_spec("cuml") is None:
+        return False
+    try:
+        import cupy
+
+        return cupy.cuda.runtime.getDeviceCount() > 0
+    except Exception:  # noqa: BLE001 - no driver, no device, another CUDA: all mean that it cannot be used
+        return False
+
+
+def _on_gpu(strengths: Any, start: np.ndarray, epochs: int, seed: int | None, min_dist: float) -> np.ndarray:
+    from cuml.manifold.umap import simplicial_set_embedding
+
+    from core.embedding.descent import curve
+
+    a, b = curve(min_dist)
+    placed = simplicial_set_embedding(
+        start.astype(np.float32), strengths.tocoo(), n_components=start.shape[1], a=a, b=b, n_epochs=epochs, init="spectral",
+        random_state=seed,
+    )  # fmt: skip
+    return np.asarray(placed.get() if hasattr(placed, "get") else placed, np.float32)
 
 
 def place(
@@ -77,36 +131,31 @@ def place(
     seed: int | None,
     progress: Progress = silent,
 ) -> np.ndarray:
-    """(M, d) float32 positions of new vectors in a layout that does not move: umap-learn's transform, on exact neighbours.
-
-    A new point starts at the mean of its nearest pool records, weighted by membership strength, and is then refined by the same
-    attraction and repulsion against them (100 epochs, 30 above 10,000 points). NaN for a row without a vector.
-    """
-    umap = _umap()
-    from umap.layouts import optimize_layout_euclidean
-
+    """(M, d) float32 positions of new vectors in the layout of `pool`, which does not move. NaN for a row without a vector."""
     indices, similarity = cross_knn(new, pool, neighbours, progress)
+    return place_by(indices, similarity, layout, seed)
+
+
+def place_by(
+    indices: np.ndarray, similarity: np.ndarray, layout: np.ndarray, seed: int | None, min_dist: float = MIN_DIST
+) -> np.ndarray:
+    """(M, d) float32 positions in a layout that does not move, from the nearest points of it (M, k): the way of UMAP.transform.
+
+    A new point starts at the mean of its nearest, weighted by membership strength, and is then refined by the same attraction and
+    repulsion against them (100 epochs, 30 above 10,000 points). NaN for a row without neighbours.
+    """
+    from core.embedding.descent import settle_in
+
+    out = np.full((len(indices), layout.shape[1]), np.nan, np.float32)
     asked = np.flatnonzero(indices[:, 0] >= 0) if indices.shape[1] else np.zeros(0, int)
-    out = np.full((len(new), layout.shape[1]), np.nan, np.float32)
-    if not len(asked):
-        return out
-    # A new point has no neighbour for certain, so rho is 0 (local connectivity 1 lowered by 1, as in UMAP.transform).
-    weights = _memberships(indices[asked], similarity[asked], np.log2(indices.shape[1]), False, len(layout))
-    total = np.asarray(weights.sum(1)).ravel()
-    placed = np.asarray((weights @ layout) / np.maximum(total, 1e-12)[:, None], np.float32)
     epochs = 100 if len(asked) <= SMALL else 30
-    links = weights.tocoo()
-    links.data[links.data < links.data.max() / epochs] = 0.0
-    links.eliminate_zeros()
-    a, b = umap.find_ab_params(SPREAD, MIN_DIST)
-    state = np.random.RandomState(seed).randint(-(2**31) + 1, 2**31 - 1, 3).astype(np.int64)
-    # umap-learn moves the fixed points too when both sides have the same number of rows: one far row more keeps them fixed.
-    fixed = np.vstack([layout, np.full((1, layout.shape[1]), 1e4)]).astype(np.float32)
-    optimize_layout_euclidean(
-        placed, fixed, links.row, links.col, epochs, len(layout), umap.make_epochs_per_sample(links.data, epochs), a, b, state, 1.0,
-        0.25, 5, seed is None,
-    )  # fmt: skip
-    out[asked] = placed
+    for start in range(0, len(asked), BLOCK):
+        rows = asked[start : start + BLOCK]
+        near = np.ascontiguousarray(indices[rows])
+        # A new point has no neighbour for certain, so rho is 0 (local connectivity 1 lowered by 1, as in UMAP.transform).
+        weights = _strengths(similarity[rows], np.log2(near.shape[1]), False)
+        mean = np.einsum("mk,mkd->md", weights, layout[near]) / np.maximum(weights.sum(1, keepdims=True), 1e-12)
+        out[rows] = settle_in(mean, layout, near, weights, epochs, 0 if seed is None else seed, min_dist)
     return out
 
 

@@ -5,15 +5,17 @@ from typing import Any
 import numpy as np
 
 from core.embedding import products
+from core.embedding.sampling import density_sample
 from core.errors import InputError
 from core.progress import Progress, part, silent
 from core.workspace import Inputs, Output
 
 DEFAULTS: dict[str, Any] = {
     "k": 30,
-    # Beyond, an approximate graph costs less, even with the minute that pynndescent takes to compile in a fresh process.
-    "exact_until": 100_000,
+    # Beyond, an approximate graph costs much less, even with the minute that pynndescent takes to compile in a fresh process.
+    "exact_until": 200_000,
     "seed": 0,
+    "sample": 100_000,  # records that the map and the clusters are fitted on; where there are more, the others are placed among these
 }
 RECALL_SAMPLE = 500
 
@@ -23,31 +25,54 @@ def run(inputs: Inputs) -> Output:
 
     Exact up to `exact_until` records, pynndescent above, with its recall measured on a sample. k is smaller when there are
     fewer records. A record without a vector is nobody's neighbour: its indices are -1, its similarities NaN.
-    info: k, method, recall (1 when exact), without_vector.
+    Above `sample` records also sample.npy, rows of a sample that keeps the density of the whole, and sample_indices.npy,
+    sample_similarity.npy: the nearest of these for every record, exact, as places in the sample.
+    info: k, method, recall (1 when exact), recall_sample, without_vector, sample (0 when there is none).
     """
     vectors = inputs.results["embed"].array()
     k, seed = int(inputs.params["k"]), int(inputs.params["seed"])
     valid = np.flatnonzero(has_vector(vectors))
-    recall = 1.0
+    recall, sampled = 1.0, len(valid) > int(inputs.params["sample"])
+    progress = part(inputs.progress, 0.0, 0.6) if sampled else inputs.progress
     if len(valid) <= int(inputs.params["exact_until"]):
         method = "exact"
-        indices, similarity = knn(vectors, k, inputs.progress)
+        indices, similarity = knn(vectors, k, progress)
     else:
         method = "pynndescent"
-        indices, similarity = approximate(vectors, k, seed, part(inputs.progress, 0.0, 0.95))
+        indices, similarity = approximate(vectors, k, seed, part(progress, 0.0, 0.95))
         sample = np.sort(np.random.default_rng(seed).choice(valid, RECALL_SAMPLE, replace=False))
-        exact, _ = cross_knn(vectors[sample], vectors, k + 1, part(inputs.progress, 0.95, 1.0))
+        exact, _ = cross_knn(vectors[sample], vectors, k + 1, part(progress, 0.95, 1.0))
         hits = [
             len(set(indices[row]) & set([i for i in found if i != row][:k]))
             for row, found in zip(sample, exact, strict=True)
         ]
         recall = float(np.mean(hits) / k)
     np.save(inputs.files / "similarity.npy", similarity)
+    if sampled:
+        rows = density_sample(vectors, valid, int(inputs.params["sample"]), seed)
+        among, alike = among_sample(vectors, rows, k, part(inputs.progress, 0.6, 1.0))
+        for name, values in (("sample", rows), ("sample_indices", among), ("sample_similarity", alike)):
+            np.save(inputs.files / f"{name}.npy", values)
     info = {
         "k": int(indices.shape[1]), "method": method, "recall": round(recall, 4), "recall_sample": RECALL_SAMPLE * (method != "exact"),
         "without_vector": int(len(vectors) - len(valid)), "records": int(len(vectors)),
+        "sample": int(inputs.params["sample"]) if sampled else 0,
     }  # fmt: skip
     return Output(None, indices, info)
+
+
+def among_sample(
+    vectors: np.ndarray, rows: np.ndarray, k: int, progress: Progress = silent
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k nearest of the records `rows` for every record, itself left out: (N, k) int32 places in `rows`, float32 similarities."""
+    sample = np.asarray(vectors[rows], np.float32)
+    found, alike = cross_knn(vectors, sample, k + 1, progress)
+    own = np.full((len(vectors), 1), -2, np.int32)
+    own[rows, 0] = np.arange(len(rows))
+    out = found == own
+    out[~out.any(1), -1] = True  # not there (or hidden by copies): leave out the farthest instead
+    kept = ~(out & (np.cumsum(out, 1) == 1))
+    return found[kept].reshape(len(vectors), -1), alike[kept].reshape(len(vectors), -1)
 
 
 def check_same_space(left: dict, right: dict) -> None:

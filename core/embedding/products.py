@@ -271,6 +271,15 @@ def _bfloat16_pays() -> bool:
 
 
 def _plain(rows: np.ndarray) -> np.ndarray:
-    """Contiguous float32 that torch may wrap (it dislikes read-only memory maps); copied only when it must be."""
-    fine = rows.dtype == np.float32 and rows.flags.writeable and rows.flags.c_contiguous
-    return rows if fine else np.array(rows, np.float32, order="C")
+    """Contiguous float32 that torch may wrap; copied only when it must be, so a memory map stays on disk."""
+    import warnings
+
+    import torch
+
+    if rows.dtype != np.float32 or not rows.flags.c_contiguous or not rows.size:
+        return np.array(rows, np.float32, order="C")
+    if rows.flags.writeable:
+        return rows
+    with warnings.catch_warnings():  # of writing to it, which nothing here does
+        warnings.simplefilter("ignore")
+        return torch.from_numpy(rows).numpy()

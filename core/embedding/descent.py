@@ -1,0 +1,154 @@
+"""UMAP's layout by stochastic gradient descent, on all cores and yet the same each time.
+
+The forces, the sampling of edges by their strength, five repulsions for an attraction and the falling step are those of McInnes et al.
+2018, algorithm 5. umap-learn moves both ends of an edge where they lie in memory, so a layout on several cores comes out differently
+each time and a seed costs all cores but one. Here each point moves by its own edges alone, from where the others were after the
+epoch before: points can go to any core in any order. An edge of a symmetric graph is seen from both ends, and umap-learn pulls each
+end twice for it; so it is pulled twice here. Random numbers come from the seed, the epoch and the point.
+"""
+
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from core.progress import Progress, silent
+
+REPULSIONS = 5
+FAR = 4.0  # a force is cut at this, as in umap-learn
+
+
+@lru_cache(maxsize=8)
+def curve(min_dist: float, spread: float = 1.0) -> tuple[float, float]:
+    """a, b of 1 / (1 + a d^2b) fitted to a step at min_dist that falls off with `spread` (McInnes et al. 2018, section 3.2)."""
+    from scipy.optimize import curve_fit
+
+    distance = np.linspace(0, 3 * spread, 300)
+    wanted = np.where(distance < min_dist, 1.0, np.exp(-(distance - min_dist) / spread))
+    (a, b), _ = curve_fit(lambda x, a, b: 1 / (1 + a * x ** (2 * b)), distance, wanted)
+    return float(a), float(b)
+
+
+def descend(
+    strengths: Any, start: np.ndarray, epochs: int, seed: int, min_dist: float, progress: Progress = silent
+) -> np.ndarray:
+    """(N, d) float32 layout of a symmetric CSR graph of strengths (N, N) from `start` (N, d)."""
+    a, b = curve(min_dist)
+    here = np.ascontiguousarray(start, np.float32)
+    # Edges that would not be drawn once in all epochs are left out, as in umap-learn.
+    every = _periods(strengths.data, float(strengths.data.max(initial=0)), epochs)
+    work = _kernels(here.shape[1])
+    there = np.empty_like(here)
+    for epoch in range(epochs):
+        step = np.float32(1 - epoch / epochs)
+        work.step(here, there, strengths.indptr, strengths.indices, every, a, b, step, epoch, seed)
+        here, there = there, here
+        if epoch % 10 == 0:
+            progress(epoch, epochs, "Laying out the map")
+    return here
+
+
+def settle_in(
+    start: np.ndarray,
+    layout: np.ndarray,
+    ends: np.ndarray,
+    strengths: np.ndarray,
+    epochs: int,
+    seed: int,
+    min_dist: float,
+) -> np.ndarray:
+    """(M, d) float32: new points moved from `start` among the fixed points of `layout` (N, d) by their edges (M, k).
+
+    Steps begin at a quarter, as in UMAP.transform. A point moves alone: with its row of edges it would come to lie in the same place
+    whatever else is placed. (umap-learn draws a point's strongest edge in proportion to the strongest of all points; here always.)
+    """
+    a, b = curve(min_dist)
+    out = np.ascontiguousarray(start, np.float32).copy()
+    every = _periods(strengths, strengths.max(1, keepdims=True), epochs)
+    fixed = np.ascontiguousarray(layout, np.float32)
+    _kernels(out.shape[1]).alone(out, fixed, np.ascontiguousarray(ends), every, a, b, epochs, seed)
+    return out
+
+
+def _periods(strengths: np.ndarray, most: Any, epochs: int) -> np.ndarray:
+    """float32 epochs between two draws of an edge; infinite for one that is never drawn."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        every = np.asarray(most / np.asarray(strengths, np.float32), np.float32)
+    return np.where(every <= epochs, every, np.float32(np.inf)).astype(np.float32)
+
+
+@lru_cache(maxsize=4)
+def _kernels(width: int) -> SimpleNamespace:
+    """The loops for `width` dimensions, compiled on first use (some seconds)."""
+    from numba import njit, prange
+
+    near, cut, tiny = np.float32(0.001), np.float32(FAR), np.float32(1e-20)
+    one, two = np.float32(1), np.float32(2)
+    mix, add, shift, half = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x9E3779B97F4A7C15), np.uint64(31), np.uint64(32)
+
+    @njit(inline="always")
+    def scramble(x):
+        x = (x ^ (x >> np.uint64(30))) * mix
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return x ^ (x >> shift)
+
+    @njit(inline="always", fastmath=True)
+    def pulled(at, n, others, k, a, b, step):
+        square = np.float32(0)
+        for d in range(width):
+            square += (at[n, d] - others[k, d]) ** two
+        if square > tiny:
+            power = np.exp(b * np.log(square))
+            force = -two * a * b * power / (square * (a * power + one))
+            for d in range(width):
+                at[n, d] += min(max(force * (at[n, d] - others[k, d]), -cut), cut) * step
+
+    @njit(inline="always", fastmath=True)
+    def pushed(at, n, others, k, a, b, step):
+        square = np.float32(0)
+        for d in range(width):
+            square += (at[n, d] - others[k, d]) ** two
+        if square > tiny:
+            power = np.exp(b * np.log(square))
+            force = two * b / ((near + square) * (a * power + one))
+            for d in range(width):
+                at[n, d] += min(max(force * (at[n, d] - others[k, d]), -cut), cut) * step
+        else:
+            for d in range(width):
+                at[n, d] += cut * step
+
+    @njit(parallel=True, fastmath=True, nogil=True)
+    def step(here, there, starts, ends, every, a, b, size, epoch, seed):
+        a, b = np.float32(a), np.float32(b)
+        count = np.uint64(len(here))
+        for n in prange(len(here)):
+            state = scramble(np.uint64(seed) * add + np.uint64(n) * mix + np.uint64(epoch))
+            for d in range(width):
+                there[n, d] = here[n, d]
+            for e in range(starts[n], starts[n + 1]):
+                if int((epoch + 1) / every[e]) > int(epoch / every[e]):
+                    pulled(there, n, here, ends[e], a, b, two * size)
+                    for _ in range(REPULSIONS):
+                        state += add
+                        k = np.int64(((scramble(state) >> half) * count) >> half)
+                        if k != n:
+                            pushed(there, n, here, k, a, b, size)
+
+    @njit(parallel=True, fastmath=True, nogil=True)
+    def alone(at, fixed, ends, every, a, b, epochs, seed):
+        a, b = np.float32(a), np.float32(b)
+        count = np.uint64(len(fixed))
+        for n in prange(len(at)):
+            state = scramble(np.uint64(seed) * add + np.uint64(ends[n, 0]))
+            for epoch in range(epochs):
+                size = np.float32(0.25 * (1 - epoch / epochs))
+                for e in range(ends.shape[1]):
+                    if int((epoch + 1) / every[n, e]) > int(epoch / every[n, e]):
+                        pulled(at, n, fixed, ends[n, e], a, b, size)
+                        for _ in range(REPULSIONS):
+                            state += add
+                            k = np.int64(((scramble(state) >> half) * count) >> half)
+                            pushed(at, n, fixed, k, a, b, size)
+
+    return SimpleNamespace(step=step, alone=alone)
