@@ -46,6 +46,7 @@ STEPS: dict[str, Step] = {
     ),
     "clusters": Step("core.embedding.clusters:run", 3, "Find and name clusters", needs=("embed", "neighbours")),
     "duplicates": Step("core.quality.duplicates:run", 1, "Find near-duplicates", needs=("embed",)),
+    "word_duplicates": Step("core.quality.duplicates:words", 1, "Find near-duplicates by words"),
     "contradictions": Step("core.quality.contradictions:run", 1, "Find contradictions", needs=("duplicates",)),
     "labels": Step("core.quality.labels:run", 4, "Look for wrong labels", needs=("embed",)),
     "coverage": Step(

@@ -17,7 +17,8 @@ from core.workspace import Inputs, Output
 
 DEFAULTS = {"threshold": 0.90, "overlap": 0.5, "variants": 8}
 """`threshold`: at 0.90 the rule finds 15 of the 15 contradictions planted in the sample data and none that is not, at 0.92 14; on
-medical_abstracts both find the same pairs, all of equal texts. `overlap`: answers that share less than this of their words differ; `variants`: copies of one prompt that are compared each."""
+medical_abstracts both find the same pairs, all of equal texts. `overlap`: answers that share less than this of their words differ;
+`variants`: copies of one prompt that are compared each."""
 
 KINDS = {
     "category": "the same question has two categories",

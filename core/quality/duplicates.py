@@ -1,4 +1,4 @@
-"""Exact and near-duplicates of the embedded text, in groups whose threshold can slide without computing anything again.
+"""Exact and near-duplicates, by embedding and by words, in groups whose threshold can slide without computing anything again.
 
 A near-duplicate is a pair with cosine similarity at or over the threshold. Groups are by linkage: A like B and B like C puts all
 three in one group, also when A and C are less alike. Exact duplicates (equal canonical text) always share a group: the first
@@ -13,12 +13,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from core.embedding.texts import texts_of
 from core.errors import InputError
 from core.progress import part
 from core.quality.pairs import Pairs, pairs_over, read
+from core.quality.shingles import shingle_pairs
 from core.workspace import Dataset, Inputs, Output, Result
 
 DEFAULTS = {"threshold": 0.92, "floor": 0.80, "limit": 5_000_000, "rating": None}
+WORDS_DEFAULTS = {"threshold": 0.6, "floor": 0.4, "limit": 5_000_000, "rating": None, "text": "prompt"}
 PAIRS = "pairs.parquet"
 
 
@@ -131,12 +134,17 @@ def find_pairs(vectors: np.ndarray, texts: list[str], floor: float, limit: int, 
     positions = np.arange(len(texts))
     distinct = np.flatnonzero(first == positions)
     found = pairs_over(np.asarray(vectors)[distinct], floor, limit, progress)
-    copies = np.flatnonzero(first != positions)
+    return _with_copies(found, first, distinct), first
+
+
+def _with_copies(found: Pairs, first: np.ndarray, distinct: np.ndarray) -> Pairs:
+    """Pairs among the distinct texts as pairs of records, and each copy with its first at 1."""
+    copies = np.flatnonzero(first != np.arange(len(first)))
     left = np.concatenate([first[copies], distinct[found.left]]).astype(np.int32)
     right = np.concatenate([copies, distinct[found.right]]).astype(np.int32)
     similarity = np.concatenate([np.ones(len(copies), np.float32), found.similarity])
     order = np.lexsort((right, left, -similarity))
-    return Pairs(left[order], right[order], similarity[order], found.floor), first
+    return Pairs(left[order], right[order], similarity[order], found.floor)
 
 
 def _nearest(pairs: Pairs, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -181,11 +189,37 @@ def run(inputs: Inputs) -> Output:
     dataset, embed = inputs.datasets["training"], inputs.results["embed"]
     what = str(embed.params.get("text", "prompt"))
     texts = embedded_text(dataset, what)
-    rating = _ratings(dataset, params["rating"])
     search = part(inputs.progress, 0.05, 0.95)
     pairs, first = find_pairs(embed.array(), texts, params["floor"], params["limit"], search)
-    pairs.write(Path(inputs.files) / PAIRS)
     threshold = max(float(params["threshold"]), pairs.floor)
+    warnings = _warnings(params, pairs, threshold) + _cut_warnings(pairs, threshold, embed, what)
+    return _grouped(inputs, params, pairs, first, threshold, what, warnings)
+
+
+def words(inputs: Inputs) -> Output:
+    """Step `word_duplicates`: the same by the words of the texts; similarity is the Jaccard similarity of their shingles, 0..1.
+
+    Finds what shares its wording, in any language and with no model; a rewording in other words is for `duplicates` to find.
+    """
+    params = WORDS_DEFAULTS | dict(inputs.params)
+    dataset, what = inputs.datasets["training"], str(params["text"])
+    texts = texts_of(dataset, what)[0]
+    first = first_copies(embedded_text(dataset, what))
+    distinct = np.flatnonzero(first == np.arange(len(texts)))
+    search = part(inputs.progress, 0.05, 0.95)
+    found = shingle_pairs([texts[row] for row in distinct], float(params["floor"]), int(params["limit"]), search)
+    pairs = _with_copies(found, first, distinct)
+    threshold = max(float(params["threshold"]), pairs.floor)
+    return _grouped(inputs, params, pairs, first, threshold, what, _warnings(params, pairs, threshold))
+
+
+def _grouped(
+    inputs: Inputs, params: dict, pairs: Pairs, first: np.ndarray, threshold: float, what: str, warnings: list[str]
+) -> Output:
+    """The output of both steps: pairs into a file, groups at the threshold, and a row a record."""
+    dataset = inputs.datasets["training"]
+    rating = _ratings(dataset, params["rating"])
+    pairs.write(Path(inputs.files) / PAIRS)
     label = groups(pairs, threshold, dataset.count)
     written = [pc.fill_null(pc.utf8_length(dataset.column(name)), 0) for name in ("reasoning", "response")]
     length = pc.add(written[0], written[1]).to_numpy().astype(np.int64)
@@ -203,7 +237,7 @@ def run(inputs: Inputs) -> Output:
             "similarity": pa.array(similarity, from_pandas=True),
             "copy": pa.array(
                 copy, pa.string()
-            ),  # of an earlier record: "record" (response too), "text" (what was embedded)
+            ),  # of an earlier record: "record" (response too), "text" (what was compared)
             "length": length,
             "rating": rating,
         }
@@ -216,13 +250,13 @@ def run(inputs: Inputs) -> Output:
         "pairs_over_floor": len(pairs),
         "exact_text": int((first != positions).sum()),
         "exact_records": int((whole != positions).sum()),
-        "warnings": _warnings(params, pairs, threshold, embed, what),
+        "warnings": warnings,
     }
     inputs.progress(1, 1, f"{info['groups']:,} groups")
     return Output(table=table, info=info)
 
 
-def _warnings(params: dict, pairs: Pairs, threshold: float, embed: Result, what: str) -> list[str]:
+def _warnings(params: dict, pairs: Pairs, threshold: float) -> list[str]:
     said = []
     if pairs.floor > params["floor"] + 1e-9:
         said.append(
@@ -231,6 +265,11 @@ def _warnings(params: dict, pairs: Pairs, threshold: float, embed: Result, what:
         )
     if threshold > params["threshold"] + 1e-9:
         said.append(f"The threshold asked for, {params['threshold']:g}, is under that; groups are at {threshold:g}.")
+    return said
+
+
+def _cut_warnings(pairs: Pairs, threshold: float, embed: Result, what: str) -> list[str]:
+    said = []
     if "truncated" in embed.table().column_names:
         cut = np.asarray(embed.table(["truncated"])["truncated"].fill_null(False))
         near = pairs.over(threshold)
