@@ -27,7 +27,7 @@ def by_meaning(embed: Result, query: str, limit: int = 50) -> pa.Table:
     place a query among them. See `meaning_note` for what a screen must say.
     """
     if not query.strip():
-        return _hits(embed, np.zeros(0, int), np.zeros(0, np.float32))
+        return _hits(embed.table(["record_id"]), np.zeros(0, int), np.zeros(0, np.float32))
     return _nearest(embed, encode_query(embed, query), limit)
 
 
@@ -111,13 +111,13 @@ def _nearest(embed: Result, vector: np.ndarray, limit: int, leave_out: int | Non
         score[start : start + BLOCK] = vectors[start : start + BLOCK] @ vector
     if leave_out is not None:
         score[leave_out] = -np.inf
-    empty = embed.table(["empty"]).column(0).to_numpy(zero_copy_only=False).astype(bool)
-    score[empty] = -np.inf
+    table = embed.table(["record_id", "empty"])
+    score[table.column("empty").to_numpy(zero_copy_only=False).astype(bool)] = -np.inf
     if embed.info["kind"] == "lexical":
         score[score < SHARED_WORDS] = -np.inf
     rows = np.argsort(-score, kind="stable") if limit >= len(score) else _top(score, limit)
     rows = rows[np.isfinite(score[rows])]
-    return _hits(embed, rows, score[rows])
+    return _hits(table, rows, score[rows])
 
 
 def _top(score: np.ndarray, limit: int) -> np.ndarray:
@@ -125,8 +125,8 @@ def _top(score: np.ndarray, limit: int) -> np.ndarray:
     return rows[np.lexsort((rows, -score[rows]))]
 
 
-def _hits(embed: Result, rows: np.ndarray, score: np.ndarray) -> pa.Table:
-    ids = embed.table(["record_id"]).column(0).combine_chunks().cast(pa.string())
+def _hits(table: pa.Table, rows: np.ndarray, score: np.ndarray) -> pa.Table:
+    ids = table.column("record_id").combine_chunks().cast(pa.string())
     return pa.table(
         {"record_id": ids.take(pa.array(rows, pa.int64())), "score": pa.array(np.clip(score, -1, 1), pa.float32())}
     )

@@ -64,8 +64,9 @@ class ScatterDrawing extends ScatterState {
   resize() {
     this.root.classList.toggle("narrow", this.root.clientWidth < 620);
     if (!this.config) return;
-    const before = this.fit;
+    const before = this.fit, size = JSON.stringify(this.area);
     this.layout();
+    if (before && JSON.stringify(this.area) === size) return;
     this.computeFit();
     if (before) {
       this.view.sx *= this.fit.sx / before.sx;

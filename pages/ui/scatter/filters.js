@@ -61,7 +61,6 @@ class ScatterFilters extends ScatterDetail {
     this.afterFilter();
     this.painter.settle();
     this.root.dataset.filterMs = (performance.now() - began).toFixed(0);
-    this.root.dataset.filters = this.filterText();
     this.remember();
     clearTimeout(this.sayTimer);
     this.sayTimer = setTimeout(() => { this.el.live.textContent = this.isFiltered ? `${formatCount(this.passing)} records pass the filters` : "No filter"; }, 400);
@@ -72,7 +71,6 @@ class ScatterFilters extends ScatterDetail {
     for (const facet of this.facets) facet.allow = null;
     this.markFilters();
     this.afterFilter();
-    this.root.dataset.filters = "";
     this.remember();
     this.el.live.textContent = "No filter";
   }
@@ -96,6 +94,7 @@ class ScatterFilters extends ScatterDetail {
     let passing = 0, counted = 0;
     for (let i = 0; i < fails.length; i++) { if (fails[i] === 0) passing += 1; if (!(fails[i] & UNCOUNTED)) counted += 1; }
     this.passing = passing;
+    this.root.dataset.filters = this.filterText();
     this.counted = counted;
     this.paintFacets();
   }

@@ -204,6 +204,7 @@ class ScatterHands extends ScatterLinks {
 
   /** Ask the page for something that it offers; `about`: the point that it is about. */
   ask(what, about = null) {
+    if (about === -1) this.el.live.textContent = "Point at a record or open one first";
     if (this.config.actions?.includes(what) && (about === null || about >= 0)) this.emit("action", { do: what, index: about });
   }
 
