@@ -10,11 +10,12 @@ import pyarrow.compute as pc
 
 from core.quality.duplicates import among, groups, load_pairs, summary
 from core.quality.formats import interval
+from core.quality.leakage import counts
 from core.workspace import Dataset, Result
 
 
 def standing(result: Result, data: Dataset, removed: set[str]) -> Mapping[str, Any]:
-    """The info of a `duplicates`, `contradictions` or `formats` result as it stands without the removed records.
+    """The info of a `duplicates`, `contradictions`, `formats` or `leakage` result as it stands without the removed records.
 
     Other steps, and results that no removed record touches, are given back as they are: their model saw all records.
     """
@@ -77,4 +78,8 @@ def _formats(result: Result, kept: np.ndarray, gone: frozenset[str]) -> dict[str
     }
 
 
-_WITHOUT = {"duplicates": _duplicates, "contradictions": _contradictions, "formats": _formats}
+def _leakage(result: Result, kept: np.ndarray, gone: frozenset[str]) -> dict[str, Any]:
+    return counts(result.table(), result.info, gone)
+
+
+_WITHOUT = {"duplicates": _duplicates, "contradictions": _contradictions, "formats": _formats, "leakage": _leakage}

@@ -33,7 +33,7 @@ SKETCH = "core.influence.sketches:run"
 STEPS: dict[str, Step] = {
     "formats": Step("core.quality.formats:run", 2, "Check the format rules"),
     "distribution": Step(
-        "core.quality.distribution:run", 1, "Compare categories with production", ("training", "production?")
+        "core.quality.distribution:run", 2, "Compare categories with production", ("training", "production?")
     ),
     "embed": Step(EMBED, 1, "Embed the records"),
     "preview": Step("core.embedding.layout:preview", 1, "Draw a first map (PCA)", needs=("embed",)),
@@ -48,9 +48,17 @@ STEPS: dict[str, Step] = {
     "duplicates": Step("core.quality.duplicates:run", 1, "Find near-duplicates", needs=("embed",)),
     "word_duplicates": Step("core.quality.duplicates:words", 1, "Find near-duplicates by words"),
     "contradictions": Step("core.quality.contradictions:run", 1, "Find contradictions", needs=("duplicates",)),
+    "leakage": Step(
+        "core.quality.leakage:run", 1, "Look for leakage", ("training", "validation?", "gold?", "production?"),
+        needs=("embed", "embed:validation?", "embed:production?"),
+    ),
     "labels": Step("core.quality.labels:run", 4, "Look for wrong labels", needs=("embed",)),
+    "prevalence": Step(
+        "core.quality.prevalence:run", 1, "Predict production's categories", ("training", "production"),
+        needs=("embed", "embed:production"), asked=True,
+    ),
     "coverage": Step(
-        "core.embedding.coverage:run", 2, "Look for holes against production", ("training", "production"),
+        "core.embedding.coverage:run", 3, "Look for holes against production", ("training", "production"),
         needs=("embed", "embed:production", "clusters"),
     ),
     "proxy": Step("core.influence.proxy:run", 1, "Train the proxy model", ("training", "validation?")),
@@ -156,12 +164,16 @@ def plan(workspace: Workspace, name: str, overrides: Mapping[str, Any] | None = 
     step = step_named(name)
     params = params_of(workspace, name, overrides)
     if name == "distribution" and params["shares"] is None:
-        params["shares"] = workspace.shares()
+        params["shares"], params["total"] = workspace.shares(), workspace.shares_total()
         if params["shares"] is None and workspace.dataset("production") is None:
             raise MissingInput(
                 f"{step.title} needs a production sample, or production's category shares. Import one first."
             )
     found = {role.rstrip("?"): workspace.dataset(role.rstrip("?")) for role in step.datasets}
+    if name == "leakage" and not params["files"] and not any(found[role] for role in found if role != "training"):
+        raise MissingInput(
+            f"{step.title} needs a validation, gold or production set, or a benchmark file. Import one first."
+        )
     for role in step.datasets:
         if not role.endswith("?") and found[role] is None:
             raise MissingInput(f"{step.title} needs {role} data. Import a file with --role {role} first.")

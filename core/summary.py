@@ -12,7 +12,7 @@ from core.standing import standing
 from core.steps import current
 from core.workspace import Dataset, Workspace
 
-STEPS_READ = ("labels", "formats", "duplicates", "contradictions", "distribution", "coverage")
+STEPS_READ = ("labels", "formats", "duplicates", "contradictions", "leakage", "distribution", "coverage")
 
 
 def metrics(workspace: Workspace, data: Dataset | None = None) -> list[Metric]:

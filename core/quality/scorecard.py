@@ -45,6 +45,7 @@ TARGETS: dict[str, Target | None] = {
     "examples_per_class": Target(">=", 30, f"{PRACTICE}: 30–50 examples a class at the least"),
     "examples_per_language": Target(">=", 500, f"{PRACTICE}: 500–1,000 examples a language"),
     "contradictions": Target("<=", 0, "equal or near-equal prompts must not teach two answers"),
+    "leakage": Target("<=", 0, "what a model is judged by must not be among what it was trained on"),
     "high_stakes": Target(">=", 1.0, f"{PRACTICE}: an advisor reviews every high-stakes record"),
 }
 """Default target of each metric, in the order of the scorecard; None: no default, the user may set one."""
@@ -63,9 +64,15 @@ TITLES = {
     "examples_per_class": ("Fewest examples in a category", "distribution", "count"),
     "examples_per_language": ("Fewest examples in a language", "distribution", "count"),
     "contradictions": ("Contradicting pairs", "duplicates", "count"),
+    "leakage": ("Training records that leak", "duplicates", "count"),
     "high_stakes": ("High-stakes records reviewed", "audit", "share"),
 }
 """Metric -> title, page to act on, unit."""
+COUNTED = (
+    "format_compliance", "duplicate_ratio", "category_balance", "reasoning", "examples_per_class", "examples_per_language",
+    "contradictions", "high_stakes", "leakage",
+)  # fmt: skip
+"""Metrics that count all records of the set, by a stated rule or threshold: no sample, so no interval of sampling."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,19 @@ class Metric:
             digits = next((d for d in range(1, 6) if _side(round(self.value, d + 2), self.target.value) == side), 6)
             return _shown(self.value, self.unit, digits)
         return _shown(self.value, self.unit)
+
+    def shown_interval(self) -> str:
+        """The interval as a person reads it, or why there is none: counted on every record, or nothing known of it."""
+        if self.low is not None and self.high is not None:
+            return f"{_shown(self.low, self.unit)} to {_shown(self.high, self.unit)}"
+        if self.value is None:
+            return ""
+        return "counted on every record" if self.counted else "none"
+
+    @property
+    def counted(self) -> bool:
+        """Whether every record was looked at, so that the value itself is its bound."""
+        return self.id in COUNTED
 
     def shown_target(self) -> str:
         if self.target is None:
@@ -126,6 +146,7 @@ class ScorecardInputs:
     formats: Mapping[str, Any] | None = None  # info of `formats`
     duplicates: Mapping[str, Any] | None = None  # info of `duplicates`
     contradictions: Mapping[str, Any] | None = None  # info of `contradictions`
+    leakage: Mapping[str, Any] | None = None  # info of `leakage`
     distribution: Mapping[str, Any] | None = None  # info of `distribution`
     agreement: Mapping[str, Any] | None = (
         None  # {"raw", "kappa", and "low"/"high" of kappa, "n"}; None values: undefined
@@ -242,8 +263,8 @@ def _formats(inputs: ScorecardInputs) -> Read:
         return _NOTHING
     return (
         float(info["compliance"]),
-        info.get("low"),
-        info.get("high"),
+        None,
+        None,
         f"{info['violating']:,} of {info['records']:,} records break a rule",
         True,
     )
@@ -364,6 +385,19 @@ def _contradictions(inputs: ScorecardInputs) -> Read:
     return float(info["contradictions"]), None, None, kinds, True
 
 
+def _leakage(inputs: ScorecardInputs) -> Read:
+    info = inputs.leakage
+    if not info:
+        return None, None, None, "No validation, gold or benchmark set to compare with", False
+    counted = [name for name, one in info["sets"].items() if one["counted"]]
+    if not counted:
+        return None, None, None, "Only production was compared, which does not count as leakage", False
+    parts = [
+        f"{name}: {info['by_set'][name]['others']:,} of {info['sets'][name]['records']:,} touched" for name in counted
+    ]
+    return float(info["records"]), None, None, ", ".join(parts), True
+
+
 def _high_stakes(inputs: ScorecardInputs) -> Read:
     found = inputs.high_stakes
     if not found or not found.get("of"):
@@ -385,6 +419,7 @@ _READ = {
     "examples_per_class": _fewest("categories", "category"),
     "examples_per_language": _fewest("languages", "language"),
     "contradictions": _contradictions,
+    "leakage": _leakage,
     "high_stakes": _high_stakes,
 }
 
@@ -439,6 +474,12 @@ def advice(metrics: Sequence[Metric]) -> list[Advice]:
         say(
             "contradictions",
             f"{pairs} near-equal prompts contradict each other. Settle these before removing duplicates.",
+        )
+    if failed("leakage"):
+        shown = by["leakage"].shown()
+        say(
+            "leakage",
+            f"{shown} training records stand in a set that judges the model ({by['leakage'].note}). Remove them.",
         )
     accuracy = value("label_accuracy")
     if accuracy is not None and accuracy < 0.95:
