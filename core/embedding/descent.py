@@ -73,7 +73,7 @@ def settle_in(
 
 def _periods(strengths: np.ndarray, most: Any, epochs: int) -> np.ndarray:
     """float32 epochs between two draws of an edge; infinite for one that is never drawn."""
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         every = np.asarray(most / np.asarray(strengths, np.float32), np.float32)
     return np.where(every <= epochs, every, np.float32(np.inf)).astype(np.float32)
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from core.embedding.manifold import place
+from core.embedding.neighbours import has_vector
 from core.embedding.sampling import density_sample
 from core.progress import Progress
 from core.workspace import Result
@@ -20,7 +21,8 @@ PROBES, DIGITS = 32, 3  # records whose vectors show that two embeddings are one
 def space_of(embed: Result, ids: pa.ChunkedArray) -> dict[str, Any]:
     """What tells one embedding from another: model, text, and the beginnings of some records' vectors (JSON)."""
     vectors = embed.array()
-    some = np.unique(np.linspace(0, len(vectors) - 1, min(PROBES, len(vectors))).astype(int))
+    filled = np.flatnonzero(has_vector(vectors))
+    some = filled[np.unique(np.linspace(0, len(filled) - 1, min(PROBES, len(filled))).astype(int))]
     probes = {ids[int(n)].as_py(): [round(float(v), DIGITS) for v in vectors[n, :8]] for n in some}
     return {name: embed.info.get(name) for name in ("revision", "text", "lead", "dimension")} | {"probes": probes}
 
@@ -31,6 +33,7 @@ def same_space(known: dict[str, Any] | None, embed: Result, ids: dict[str, int])
         return False
     vectors = embed.array()
     shared = [(values, ids[one]) for one, values in known["probes"].items() if one in ids]
+    shared = [(values, row) for values, row in shared if vectors[row].any()]
     return bool(shared) and all(np.allclose(values, vectors[row, :8], atol=10**-DIGITS) for values, row in shared)
 
 

@@ -43,9 +43,10 @@ def run(inputs: Inputs) -> Output:
 
     Where the same map was computed for an earlier version, its records keep their places exactly and new ones are placed among them
     (core/embedding/keeping.py). Above the sample size of `neighbours`, UMAP is fitted on that sample and the others are placed.
-    info: method ("UMAP", or "PCA" for fewer than 15 records), mode, engine, seed, epochs, neighbours, sample (records fitted on, when
-    not all), kept and added (when an earlier layout stands), placed (production), view, trustworthiness and neighbour_overlap at 15
-    (0..1, higher = the map keeps more of the true neighbours; on a sample), warnings.
+    info: method ("UMAP", or "PCA" for fewer than 15 records), mode, engine, seed, epochs, neighbours, recall of these where they are
+    approximate, sample (records fitted on, when not all), kept and added (when an earlier layout stands), placed (production),
+    view, trustworthiness and neighbour_overlap at 15 (0..1, higher = the map keeps more of the true neighbours; on a sample),
+    warnings.
     """
     params = inputs.params
     if params["mode"] not in ("reproducible", "parallel"):
@@ -81,8 +82,9 @@ def run(inputs: Inputs) -> Output:
         if old is not None:
             layout, pool = keeping.extend(vectors, rows, old, int(params["neighbours"]), seed, progress)
         else:
-            layout, pool, facts = fit(vectors, rows, inputs.results["neighbours"], params, seed, progress)
-            info |= facts
+            near = inputs.results["neighbours"]
+            layout, pool, facts = fit(vectors, rows, near, params, seed, progress)
+            info |= facts | {name: near.info[name] for name in ("recall", "recall_sample") if not facts["sample"]}
         points, messages = _scatter(layout, rows, valid)
         info |= fidelity(vectors, points, rows)
         if production is not None:

@@ -23,7 +23,12 @@ MEANING = """
 
 **Distances between far groups, their sizes and their order mean nothing** in a UMAP. Only "these are alike" does.
 
-**Reproducible** mode draws the same map again from the same data; **parallel** uses every core and draws another each time.
+**Reproducible** mode draws the same map again from the same data, on every core; **parallel** is umap-learn's own optimiser and
+draws another each time: what both show is there.
+
+A **new version of the data keeps the map of the old one**: records that did not change stay exactly where they were and new ones are
+placed among them, so versions can be compared in place. Settings has a button that lays it out anew. **Large sets** are laid out by a
+sample that keeps their density; the other records are placed among it.
 """
 
 
@@ -42,6 +47,7 @@ def facts(workspace: Workspace, points: Points) -> None:
         said.append(
             "another layout each time" if info["mode"] == "parallel" else f"reproducible, seed {info.get('seed')}"
         )
+    said += _origin(info)
     if embed is not None:
         said.append(f"{literal(embed.info.get('model', ''), 60)} on the {literal(embed.info.get('text', 'prompt'))}")
         cut, limit = embed.info.get("truncated") or 0, embed.info.get("limit")
@@ -53,6 +59,22 @@ def facts(workspace: Workspace, points: Points) -> None:
             "Until then: the first two principal components, a preview that shows only the coarsest differences."
         )
     _warnings(workspace, points, embed)
+
+
+def _origin(info: dict) -> list[str]:
+    """How the places came about: kept from an earlier version, fitted on a sample, on neighbours that are approximate."""
+    said = []
+    if info.get("kept") is not None:
+        said.append(f"**{info['kept']:,}** records where an earlier version had them, **{info['added']:,}** placed among them")
+    elif info.get("anew"):
+        said.append(f"laid out anew: {literal(info['anew'])}")
+    if info.get("sample"):
+        said.append(f"fitted on a sample of **{info['sample']:,}** that keeps the density, the others placed")
+    if info.get("recall") is not None and info["recall"] < 1:
+        said.append(f"approximate neighbours, **{info['recall']:.1%}** of the true ones found (on {info['recall_sample']:,})")
+    if info.get("engine") == "cuML":
+        said.append("laid out on the GPU by cuML")
+    return said
 
 
 def meaning(points: Points) -> None:

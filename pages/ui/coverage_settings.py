@@ -10,15 +10,13 @@ from pages.ui.safe import literal
 
 FOLLOW = ("preview", "map", "clusters", "duplicates", "contradictions", "labels", "coverage")
 TEXTS = {"prompt": "Prompt", "response": "Response", "both": "Both"}
-MODES = {"reproducible": "Reproducible (seeded, one core)", "parallel": "Parallel (all cores, another map each time)"}
+MODES = {"reproducible": "Reproducible (seeded)", "parallel": "Parallel (umap-learn's own, another map each time)"}
 
 
 def popover(workspace: Workspace, data: Dataset) -> None:
     embed, layout = params_of(workspace, "embed"), params_of(workspace, "map")
-    with (
-        st.popover("Settings", icon=":material/tune:", key="coverage.settings"),
-        st.form("coverage.form", border=False),
-    ):
+    panel = st.popover("Settings", icon=":material/tune:", key="coverage.settings")
+    with panel, st.form("coverage.form", border=False):
         text = st.radio(
             "Text that is embedded", list(TEXTS), index=_index(TEXTS, embed["text"]), format_func=TEXTS.get,
             horizontal=True, key="coverage.text",
@@ -36,6 +34,15 @@ def popover(workspace: Workspace, data: Dataset) -> None:
         )
         if st.form_submit_button("Compute again", type="primary", width="stretch", key="coverage.compute"):
             _apply(workspace, {"text": text, "model": model.strip() or embed["model"]}, {"mode": mode})
+
+
+    if panel.button(
+        "Lay out anew", key="coverage.anew", width="stretch", icon=":material/refresh:",
+        help="A new version keeps the places of the records that an earlier one had. This draws a map of its own for the data of now, "
+        "and later versions keep to that one.",
+    ):  # fmt: skip
+        set_params(workspace, "map", {"edition": int(layout["edition"]) + 1})
+        jobs.launch(["run", "map"], "Lay out the map anew")
 
 
 def _index(options: dict[str, str], value: str) -> int:

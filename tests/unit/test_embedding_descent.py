@@ -1,0 +1,170 @@
+"""The layout: UMAP's forces, the same bits on any number of cores, as trustworthy as umap-learn's own; the sample; the votes."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.embedding import descent, layout
+from core.embedding.assigning import assigned, smallest_of, winners
+from core.embedding.manifold import graph, lay_out, place, principal
+from core.embedding.neighbours import among_sample, knn
+from core.embedding.sampling import density_sample
+
+
+def unit_blobs(count: int, groups: int = 6, width: int = 24) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(0)
+    truth = np.arange(count) % groups
+    rows = random.standard_normal((groups, width))[truth] * 2 + random.standard_normal((count, width))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), truth
+
+
+def test_curve_is_that_of_umap_learn():
+    from umap.umap_ import find_ab_params
+
+    for distance in (0.001, 0.1, 0.5):
+        assert np.allclose(descent.curve(distance), find_ab_params(1.0, distance), rtol=1e-6)
+
+
+def test_one_pull_and_no_more_is_the_published_gradient():
+    """Two points, one edge, one epoch, no others to be pushed from: both move by twice -2ab d^(2b-2) / (1 + a d^2b) times the way."""
+    from scipy.sparse import csr_matrix
+
+    start = np.array([[0, 0], [2, 1]], np.float32)
+    edge = csr_matrix(np.array([[0, 1], [1, 0]], np.float32))
+    moved = [descent.descend(edge, start, 1, seed, 0.1)[0] for seed in range(40)]
+    a, b = descent.curve(0.1)
+    square = 5.0
+    force = -2 * a * b * square ** (b - 1) / (1 + a * square**b)
+    alone = start[0] + 2 * force * (start[0] - start[1])
+    # A repulsion goes to the other point with even odds and to the point itself, which does nothing, with even odds: five of them.
+    assert any(np.allclose(m, alone, atol=1e-5) for m in moved)
+    assert all(
+        m @ np.array([2, 1]) <= alone @ np.array([2, 1]) + 1e-5 for m in moved
+    )  # a push never brings them nearer
+
+
+def test_layout_repeats_itself_on_any_number_of_cores_and_is_as_good_as_umap_learns():
+    import numba
+
+    vectors, _ = unit_blobs(600)
+    indices, similarity = knn(vectors, 14)
+    strengths, start = graph(indices, similarity, 15), principal(vectors, 2)
+    cores = numba.get_num_threads()
+    ours = lay_out(strengths, start, 200, 42)
+    try:
+        numba.set_num_threads(1)
+        assert np.array_equal(lay_out(strengths, start, 200, 42), ours)
+    finally:
+        numba.set_num_threads(cores)
+    assert not np.array_equal(lay_out(strengths, start, 200, 43), ours)
+    theirs = lay_out(strengths, start, 200, None)
+    rows = np.arange(len(vectors))
+    trust = [layout.fidelity(vectors, points, rows)["trustworthiness"] for points in (ours, theirs)]
+    assert trust[0] > trust[1] - 0.01
+
+
+def test_a_new_point_comes_to_lie_with_its_like_wherever_it_stands_in_the_list():
+    vectors, truth = unit_blobs(330)
+    old, new = vectors[:300], vectors[300:]
+    indices, similarity = knn(old, 14)
+    fixed = lay_out(graph(indices, similarity, 15), principal(old, 2), 200, 42)
+    found = place(new, old, fixed, 15, 42)
+    centres = np.stack([fixed[truth[:300] == g].mean(0) for g in range(6)])
+    assert (np.linalg.norm(found[:, None] - centres, axis=2).argmin(1) == truth[300:]).mean() > 0.9
+    assert np.allclose(place(new[::-1], old, fixed, 15, 42)[::-1], found, atol=1e-5)
+    assert np.allclose(place(new[:1], old, fixed, 15, 42), found[:1], atol=1e-5)  # alone as among others
+
+
+def test_sample_gives_each_region_its_share_and_is_drawn_again_alike():
+    vectors, truth = unit_blobs(6000, groups=3)
+    rare = np.flatnonzero(truth == 0)[:60]
+    rows = np.sort(np.concatenate([rare, np.flatnonzero(truth > 0)]))
+    found = density_sample(vectors, rows, 600, seed=5)
+    assert len(found) == len(np.unique(found)) == 600 and np.isin(found, rows).all() and (np.diff(found) > 0).all()
+    share = 600 / len(rows)
+    for members in (rare, np.flatnonzero(truth == 1), np.flatnonzero(truth == 2)):
+        assert abs(np.isin(found, members).sum() - share * len(members)) < 0.35 * (share * len(members)) ** 0.5 + 3
+    assert np.array_equal(density_sample(vectors, rows, 600, seed=5), found)
+    assert np.array_equal(density_sample(vectors, rows, 10_000), rows)
+
+
+@given(st.integers(0, 1000), st.integers(2, 30))
+@settings(max_examples=15, deadline=None)
+def test_neighbours_among_a_sample_are_those_of_the_sample_alone(seed, size):
+    random = np.random.default_rng(seed)
+    vectors = random.standard_normal((60, 6)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    rows = np.sort(random.choice(60, size, replace=False))
+    found, alike = among_sample(vectors, rows, 5)
+    full = vectors @ vectors[rows].T
+    full[rows, np.arange(size)] = -2
+    best = -np.sort(-full, axis=1)[:, : found.shape[1]]
+    assert np.allclose(alike, best, atol=1e-5) and found.shape[1] == min(5, size - 1)
+    assert not (rows[found[rows]] == rows[:, None]).any()
+
+
+def test_votes():
+    votes = np.array([[0, 0, 1], [1, -1, -1], [2, 1, 1], [-1, 3, 3]])
+    label, share = winners(votes, np.array([[1, 1, 1], [2, 1, 1], [0.5, 1, 1], [1, 1, 1]], np.float32))
+    assert label.tolist() == [0, 1, 1, 3] and np.allclose(share, [2 / 3, 0.5, 0.8, 2 / 3])  # of equal sums noise loses
+    pool, rows = np.array([0, 2, 4]), np.array([0, 1, 2, 3, 4])
+    near = np.array([[1, 2], [0, 2], [0, 2], [1, -1], [0, 1]], np.int32)
+    near[3] = [1, 1]
+    found = (np.array([0, -1, 0]), np.array([0.9, 0.0, 0.8], np.float32), np.array([0, -1, 1]))
+    label, sure, fine = assigned(found, pool, near, np.ones((5, 2), np.float32), rows)
+    assert label.tolist() == [0, 0, -1, -1, 0] and fine.tolist() == [0, 0, -1, -1, 1]
+    assert np.allclose(sure, [0.9, 1.0, 0, 0, 0.8])
+    assert smallest_of(500, 1_000_000, 100_000) == 50 and smallest_of(0, 1_000_000, 90_000) == 100
+
+
+def test_first_view_leaves_out_few_far_points_only():
+    points = np.random.default_rng(0).standard_normal((4000, 2)).astype(np.float32)
+    whole = layout.view(points)
+    assert whole["outside"] == 0 or whole["outside"] < 40
+    points[:5] = [[80, 0], [-90, 3], [0, 70], [1, -60], [50, 50]]
+    box = layout.view(points)
+    assert box["x"][1] < 10 and box["y"][0] > -10 and 5 <= box["outside"] < 60
+    assert layout.view(points[:0])["outside"] == 0
+    square = np.stack(np.meshgrid(np.arange(50.0), np.arange(50.0)), -1).reshape(-1, 2)
+    assert layout.view(square) == {"x": [0.0, 49.0], "y": [0.0, 49.0], "outside": 0}
+
+
+def test_gpu_only_when_there_is_one(monkeypatch):
+    """cuML is called with the graph and our curve; without a device it is not."""
+    import sys
+    from types import ModuleType, SimpleNamespace
+
+    from core.embedding import manifold
+
+    called = {}
+
+    def simplicial_set_embedding(data, strengths, **given):
+        called.update(given, rows=data.shape[0])
+        return data * 2
+
+    fake = ModuleType("cuml.manifold.umap")
+    fake.simplicial_set_embedding = simplicial_set_embedding
+    monkeypatch.setitem(sys.modules, "cuml.manifold.umap", fake)
+    vectors, _ = unit_blobs(40)
+    strengths = graph(*knn(vectors, 14), 15)
+    placed = manifold.lay_out(strengths, principal(vectors, 2), 50, 7, device="cuda")
+    assert placed.shape == (40, 2) and called["random_state"] == 7 and called["n_epochs"] == 50 and called["rows"] == 40
+    assert np.allclose((called["a"], called["b"]), descent.curve(0.1))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    runtime = SimpleNamespace(getDeviceCount=lambda: 0)
+    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=SimpleNamespace(runtime=runtime)))
+    assert not manifold.gpu_ready()
+    runtime.getDeviceCount = lambda: 1
+    assert manifold.gpu_ready()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert not manifold.gpu_ready()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_point_without_edges_stays_finite(count):
+    from scipy.sparse import csr_matrix
+
+    assert np.isfinite(
+        descent.descend(csr_matrix((count, count), dtype=np.float32), np.zeros((count, 2)), 3, 1, 0.1)
+    ).all()
