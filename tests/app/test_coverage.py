@@ -26,6 +26,14 @@ def chosen(at) -> tuple[str, ...]:
     return at.session_state["selection"].ids if "selection" in at.session_state else ()
 
 
+def follow(start, **query):
+    """The page as a link opens it."""
+    at = start()
+    for name, value in query.items():
+        at.query_params[name] = value
+    return at.switch_page("pages/coverage.py").run()
+
+
 def dataset(home):
     from core.workspace import open_workspace
 
@@ -106,6 +114,108 @@ def test_more_like_an_open_record_selects_its_nearest(page, home):
     page.button(key="coverage.like").click().run()
     assert not page.exception, page.exception[0].value
     assert chosen(page) and first not in chosen(page)
+
+
+def test_an_expression_selects_what_matches_and_a_broken_one_is_explained(page, home):
+    page.segmented_control(key="coverage.how").set_value("regex").run()
+    page.text_input(key="coverage.query").set_value(r"number [78] ").run()
+    data = dataset(home)
+    texts_of = zip(data.ids(), data.column("response").to_pylist(), strict=True)
+    assert set(chosen(page)) == {i for i, r in texts_of if "number 7 " in r or "number 8 " in r} != set()
+    before = chosen(page)
+    page.text_input(key="coverage.query").set_value("(unclosed").run()
+    assert not page.exception and chosen(page) == before
+    assert "no valid search expression" in page.warning[0].value
+
+
+def test_undo_and_redo_walk_through_every_selection(page):
+    page.segmented_control(key="coverage.how").set_value("text").run()
+    seen = [chosen(page)]
+    for text in ("rash", "cough", "dose"):
+        page.text_input(key="coverage.query").set_value(text).run()
+        seen.append(chosen(page))
+    panel(page, "Selection")
+    for expected in seen[-2::-1]:
+        page.button(key="coverage.undo").click().run()
+        assert chosen(page) == expected
+    assert page.button(key="coverage.undo").disabled
+    for expected in seen[1:]:
+        page.button(key="coverage.redo").click().run()
+        assert chosen(page) == expected
+    page.button(key="coverage.undo").click().run()
+    page.text_input(key="coverage.query").set_value("rash").run()
+    panel(page, "Selection")
+    assert page.button(key="coverage.redo").disabled
+
+
+def test_saved_selections_colour_the_map_and_filter_it(page, home):
+    from core.decisions import open_reviews
+    from core.review.subsets import add_subset
+    from core.workspace import open_workspace
+    from pages.ui import coverage_data
+
+    space, data = open_workspace(home / "small"), dataset(home)
+    ids, store = data.ids(), open_reviews(open_workspace(home / "small"))
+    assert coverage_data.SUBSET not in page.selectbox(key="coverage.colour").options
+    for name, part in (("first", ids[:5]), ("second", ids[3:9])):
+        add_subset(store, name, part, by="a", strategy="lasso", dataset_digest=data.digest)
+    found = coverage_data.column(space, data, coverage_data.SUBSET).values.tolist()
+    assert found[:10] == ["first"] * 3 + ["in several"] * 2 + ["second"] * 4 + [""]
+    page.run()
+    page.selectbox(key="coverage.colour").set_value(coverage_data.SUBSET).run()
+    assert not page.exception, page.exception[0].value
+    page.multiselect(key="coverage.filters").set_value(["category", coverage_data.SUBSET, "prompt_words"]).run()
+    assert not page.exception, page.exception[0].value
+
+
+def test_filters_hold_every_record_in_the_bar_of_its_value(page, home):
+    from core.workspace import open_workspace
+    from pages.ui import coverage_data
+
+    space, data = open_workspace(home / "small"), dataset(home)
+    points = coverage_data.layout(space, data)
+    made = {f.name: f for f in coverage_data.facets(space, data, points, ["category", "response_words", "influence"])}
+    category = data.column("category").to_pylist()
+    assert [made["category"].names[c] for c in made["category"].codes[: data.count]] == category
+    for name, facet in made.items():
+        assert len(facet.codes) == len(points.ids), name
+    assert set(page.session_state["coverage.filters"]) == set(coverage_data.default_filters(space, data))
+
+
+def test_a_link_restores_colour_selection_search_and_open_record_and_names_no_value(page, home, start):
+    from core.workspace import open_workspace
+
+    page.segmented_control(key="coverage.how").set_value("text").run()
+    page.text_input(key="coverage.query").set_value("cough").run()
+    page.selectbox(key="coverage.colour").set_value("category").run()
+    first = dataset(home).ids()[0]
+    space = open_workspace(home / "small")
+    token = space.keep_view(
+        {"selection": {"ids": list(chosen(page)), "title": "Search “cough”"}, "search": ["text", "cough", "“cough”"]}
+    )
+    assert token.isalnum() and space.view(token)["search"][1] == "cough" and space.view("none") is None
+    query = {
+        "c": "category",
+        "p": "Record",
+        "o": f"training.{first}",
+        "v": token,
+        "f": "category:0a1b2c3d",
+        "b": "0~0~2~2",
+    }
+    at = follow(start, **query)
+    assert not at.exception, at.exception[0].value
+    assert chosen(at) == chosen(page) != ()
+    assert (
+        at.selectbox(key="coverage.colour").value == "category" and at.text_input(key="coverage.query").value == "cough"
+    )
+    assert at.segmented_control(key="coverage.panel").value == "Record" and first.partition("-")[0] in texts(at)
+    assert at.session_state["kept.coverage.opening"]["filters"] == query["f"]
+    assert not set(query) & set(at.query_params), "a link is followed once"
+
+
+def test_a_link_whose_view_is_gone_says_so(home, start):
+    at = follow(start, v="0123456789abcdef0123")
+    assert not at.exception and "not kept in this workspace any more" in at.warning[0].value
 
 
 def test_text_from_data_is_not_read_as_markdown(home, start):

@@ -168,3 +168,45 @@ def test_keyboard_opens_the_record_nearest_to_the_centre(page, app, space, wait_
     page.keyboard.press("Enter")
     nearest = ids[np.argmin(((points - [cx, cy]) ** 2).sum(1))]
     page.get_by_text(nearest).first.wait_for(timeout=20_000)
+
+
+def test_a_copied_link_restores_the_view_in_another_browser(new_page, app, space, wait_idle):
+    page = new_page(viewport={"width": 1360, "height": 1250})
+    page.goto(f"{app}/coverage")
+    page.wait_for_selector(".scatter[data-loaded]", timeout=60_000)
+    wait_idle(page)
+    page.locator(".facet[data-facet=category] .row").first.click()
+    page.get_by_text("Select these").click()
+    page.locator(f".scatter[data-selected='{COUNT // 2}']").wait_for()
+    page.get_by_text("selected · Picked on the map").wait_for(timeout=20_000)
+    wait_idle(page)
+    pad = page.get_by_test_id("scatter-pad")
+    pad.focus()
+    for key in ("+", "+", "ArrowRight", "Enter"):
+        page.keyboard.press(key)
+    page.get_by_role("button", name="More like this").wait_for(timeout=20_000)
+    wait_idle(page)
+    pad.focus()
+    page.keyboard.press("c")
+    page.locator(".share input").wait_for(state="visible", timeout=20_000)
+    wait_idle(page)
+    link = page.locator(".share input").input_value()
+    assert not any(word in link for word in ("category%3Aa", "category%3Ab", "question")), "digests, not values"
+
+    def view(at):
+        shown = at.locator(".scatter")
+        names = ("filters", "selected", "opened", "view")
+        found = {name: shown.get_attribute(f"data-{name}") for name in names}
+        return [found[n] for n in names[:3]], np.array(json.loads(found["view"])[:4])
+
+    said, box = view(page)
+    assert said[0].startswith("category:") and said[1] == str(COUNT // 2) and int(said[2]) >= 0
+    other = new_page(viewport={"width": 1360, "height": 1250})
+    other.goto(link)
+    other.locator(f".scatter[data-loaded][data-selected='{COUNT // 2}']").wait_for(timeout=60_000)
+    wait_idle(other)
+    assert view(other)[0] == said and np.allclose(view(other)[1], box, rtol=1e-3, atol=1e-3)
+    other.get_by_role("button", name="More like this").wait_for(timeout=20_000)
+    assert "f=" not in other.url and "o=" not in other.url
+    for at in (page, other):
+        forgive_probe(at)

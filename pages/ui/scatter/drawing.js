@@ -135,7 +135,7 @@ class ScatterDrawing extends ScatterState {
     const fadeTo = this.ground.map((v, k) => v * 0.55 + this.ink[k] * 0.45);
     // Rings lie over the points they are compared with: thin, and the paler the more of them there are.
     const over = (area.w * area.h) / Math.max(1, this.overlaid ?? 1);
-    const ringSize = Math.min(9, Math.min(6.5, Math.max(3.4, 0.34 * Math.sqrt(over))) * zoom ** 0.3), ringAlpha = Math.min(0.72, Math.max(0.22, 0.62 * ((over * zoom ** 1.4) / 900) ** 0.25));
+    const ringSize = Math.min(9, Math.min(6.5, Math.max(3.8, 0.34 * Math.sqrt(over))) * zoom ** 0.3), ringAlpha = Math.min(0.75, Math.max(0.26, 0.7 * ((over * zoom ** 1.4) / 900) ** 0.25));
     const crowd = Math.min(1, placed / 3000) / zoom ** 0.5, ghost = Math.max(0.05, Math.min(0.16, alpha * 0.2));
     return { size, alpha, ringSize, ringAlpha, crowd, ghost, layersOn: this.layersOn, ink: this.ink, ground: this.ground, fadeTo };
   }
