@@ -53,6 +53,7 @@ STEPS: dict[str, Step] = {
         needs=("embed", "embed:validation?", "embed:production?"),
     ),
     "labels": Step("core.quality.labels:run", 4, "Look for wrong labels", needs=("embed",)),
+    "misfit": Step("core.quality.misfit:run", 1, "Look for responses that do not fit", needs=("embed",)),
     "prevalence": Step(
         "core.quality.prevalence:run", 1, "Predict production's categories", ("training", "production"),
         needs=("embed", "embed:production"), asked=True,
