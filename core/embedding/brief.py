@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.dataset.tables import neutral
-from core.embedding.coverage import wilson
 
 
 @dataclass(frozen=True)
 class Gap:
     """One hole as a task. `collect` = its share of production x the training size: the number that gives it the weight in training
-    that it has in production; low and high from the 95 % Wilson interval of that share."""
+    that it has in production; low and high from the 95 % bootstrap interval of that share, over the distinct texts of production."""
 
     number: int
     name: str
@@ -34,14 +33,14 @@ class Gap:
 
 def gaps(info: Mapping[str, Any]) -> list[Gap]:
     """The holes in the info of a result of `coverage`, the one with most production first."""
-    total, training = info["production"], info["training"]
+    training = info["training"]
     out = []
     for hole in info["holes"]:
-        low, high = wilson(hole["size"], total)
+        low, high = hole["low"], hole["high"]
         out.append(
             Gap(
-                hole["hole"] + 1, hole["name"], tuple(hole["terms"]), hole["size"], hole["share"], low or 0.0, high or 0.0,
-                hole["similarity"], hole["collect"], math.ceil((low or 0.0) * training), math.ceil((high or 0.0) * training),
+                hole["hole"] + 1, hole["name"], tuple(hole["terms"]), hole["size"], hole["share"], low, high,
+                hole["similarity"], hole["collect"], math.ceil(low * training), math.ceil(high * training),
                 tuple(hole["examples"]), tuple(hole["nearest"]),
             )
         )  # fmt: skip

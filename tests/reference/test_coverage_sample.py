@@ -33,3 +33,10 @@ def test_planted_topics_are_thin_and_nearest_similarity_alone_does_not_tell_them
     assert roc_auc_score(hole, -density) > 0.94
     assert (density[hole] < 0.5).mean() > 0.75 and (density[~hole] < 0.5).mean() < 0.02
     assert roc_auc_score(hole, -(production @ training.T).max(1)) < 0.7
+    found = run_step(space, "coverage").info
+    first, second = found["holes"][:2]
+    assert 20 <= first["size"] <= 28 and {"pregnant", "breastfeeding"} <= set(" ".join(first["terms"]).lower().split())
+    assert 15 <= second["size"] <= 22 and {"wound", "burn"} <= set(" ".join(second["terms"]).lower().split())
+    number = np.array(run_step(space, "coverage").table(["hole"]).column(0).to_pylist())
+    assert hole[number == 0].mean() > 0.9 and hole[number == 1].mean() > 0.8
+    assert found["thin_by_chance"] <= 0.02 and first["low"] < first["share"] < first["high"]

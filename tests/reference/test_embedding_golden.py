@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.embedding.coverage import coverage_density, expected_coverage
+from core.embedding.radii import coverage_density, expected_coverage
 from core.embedding.diversity import diversity, vendi, vendi_of_kernel
 from core.embedding.encode import Known, embed_texts
 from core.embedding.encoders import default_model_path, open_encoder

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from core.embedding import clusters, coverage, neighbours
-from core.embedding.coverage import coverage_density, link, own_quantile, wilson
+from core.embedding.chance import intervals, thin_cut
+from core.embedding.coverage import link, own_quantile, usual_link, wilson
+from core.embedding.radii import coverage_density
+from core.embedding.relative_density import relative_density
 from core.errors import InputError
 from core.progress import silent
 from tests.embedding_data import computed, dataset, given, workspace
@@ -105,3 +108,46 @@ def test_vectors_of_another_model_are_refused(tmp_path):
     results = [given(space, train, np.ones((2, 3)), tmp_path), given(space, prod, np.ones((1, 4)), tmp_path)]
     with pytest.raises(InputError, match="same model"):
         computed(space, "coverage", coverage.run, coverage.DEFAULTS, [train, prod], results)
+
+
+def test_alike_sets_are_rarely_thin_and_a_missing_region_still_is():
+    """Cliques make densities noisy: half as dense flags many records of two equal draws, the calibrated cut at most the level."""
+    random = np.random.default_rng(3)
+    centres = random.normal(0, 1, (60, 16))
+    rows = centres[random.integers(0, 60, 1200)] + random.normal(0, 0.15, (1200, 16))
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    prod, train = rows[:600], rows[600:]
+    cut = thin_cut(prod, train, 0.02, 0.5)
+    density = relative_density(prod, train)
+    assert (density < 0.5).mean() > 0.04 and (density < cut["cut"]).mean() <= 0.03
+    assert cut["cut"] < 0.5 and cut["by_chance"] <= 0.02 + 1e-9 and cut["draws"] > 1 and cut["sampled"] == 0
+    side = prod @ centres[0] > np.quantile(rows @ centres[0], 0.8)
+    lacking = train[train @ centres[0] < np.quantile(rows @ centres[0], 0.8)]
+    found = relative_density(prod, lacking) < thin_cut(prod, lacking, 0.02, 0.5)["cut"]
+    assert found[side].mean() > 0.6 and found[~side].mean() < 0.05
+
+
+def test_thin_cut_of_too_few_flags_nothing():
+    few = np.eye(4, dtype=np.float32)
+    assert np.isnan(thin_cut(few, few, 0.02, 0.5)["cut"]) and thin_cut(few, few[:0], 0.02, 0.5)["draws"] == 0
+
+
+def test_bootstrap_intervals_against_the_normal_approximation_and_by_groups():
+    hits = np.r_[np.ones(60), np.zeros(140)]
+    low, high = intervals(np.arange(200), hits[:, None])[:, 0]
+    half = 1.96 * (0.3 * 0.7 / 200) ** 0.5
+    assert abs(low - (0.3 - half)) < 0.012 and abs(high - (0.3 + half)) < 0.012
+    low, high = intervals(np.repeat(np.arange(40), 5), np.repeat(np.r_[np.ones(12), np.zeros(28)], 5)[:, None])[:, 0]
+    half = 1.96 * (0.3 * 0.7 / 40) ** 0.5  # five copies of a text are one draw
+    assert abs(low - (0.3 - half)) < 0.03 and abs(high - (0.3 + half)) < 0.03
+    assert np.isnan(intervals(np.arange(0), np.zeros((0, 2)))).all()
+
+
+def test_linking_follows_the_similarities_of_the_model():
+    random = np.random.default_rng(0)
+    topics = np.repeat(random.normal(0, 1, (2, 32)), 20, 0) + random.normal(0, 0.4, (40, 32))
+    for shift in (0.0, 3.0):  # the same texts under a model whose similarities are all high
+        rows = np.column_stack([topics, np.full(40, shift * 5.6)]).astype(np.float32)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        groups = link(rows, usual_link(rows))
+        assert len(set(groups[:20])) == len(set(groups[20:])) == 1 and groups[0] != groups[-1]

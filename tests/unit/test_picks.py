@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core import picks
-from core.embedding.coverage import distinct_coverage
+from core.embedding.radii import distinct_coverage
 from core.influence.selection.strategies import Frame, select
 
 
