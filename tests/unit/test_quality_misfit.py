@@ -6,7 +6,7 @@ import pytest
 from core.quality import misfit
 from tests.quality_data import embedded, make_dataset, make_inputs
 
-COUNT, WIDTH = 160, 24
+COUNT, WIDTH = 300, 24
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +15,7 @@ def world():
     random = np.random.default_rng(0)
     x = random.standard_normal((COUNT, WIDTH))
     turn = np.linalg.qr(random.standard_normal((WIDTH, WIDTH)))[0]
-    r = x @ turn + 0.4 * random.standard_normal(x.shape)
+    r = x @ turn + 0.2 * random.standard_normal(x.shape)
     unit = [(a / np.linalg.norm(a, axis=1, keepdims=True)).astype(np.float32) for a in (x, r)]
     unit[1][-1] = 0
     return unit
