@@ -5,7 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.ui import jobs, opening, state
+from pages.ui import identity, jobs, opening, state
 from pages.ui.safe import short
 
 ICON = Path(__file__).parent / "pages" / "ui" / "icon.svg"
@@ -40,6 +40,7 @@ def main() -> None:
         for section, entries in PAGES.items()
     }
     page = st.navigation(pages, expanded=True)
+    identity.gate()
     st.logo(str(ICON.with_name("logo.svg")), icon_image=str(ICON), size="large")
     with st.sidebar:
         st.session_state["app.workspace"] = state.current_name()  # a page may have opened another one
@@ -50,6 +51,7 @@ def main() -> None:
         opening.fill(os.environ.get("QUADRANT_DATA", ""))
         jobs.strip()
         opening.selection_card()
+        identity.card()
     state.link()
     page.run()
 

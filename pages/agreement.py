@@ -8,15 +8,17 @@ import streamlit as st
 from core.decisions import open_reviews, own_samples
 from core.raters import RatingColumn, rating_columns, ratings_of, suggested
 from core.review.comparison import Comparison, compare
+from core.review.people import Person, keep_person, people, person
 from core.review.rubric_store import rubric_of
 from core.review.samples import Sample, sample_records
+from core.review.schema import Store
 from core.review.verdicts import Standing, current_verdicts
 from core.workspace import Dataset
-from pages.ui import agreement_gold, agreement_view, state
+from pages.ui import agreement_final, agreement_gold, agreement_people, agreement_view, audit_people, state
 from pages.ui.records import positions
 from pages.ui.safe import literal, short
 
-READERS, COLUMNS, GOLD = "Two readers", "Columns of the data", "Gold records"
+READERS, COLUMNS, GOLD, PEOPLE = "Two readers", "Columns of the data", "Gold records", "People"
 MOST = 8  # columns compared at once: every two of them are
 
 
@@ -39,9 +41,19 @@ def readers(data: Dataset) -> None:
         )
     ]  # fmt: skip
     state.remember("audit.sample", sample.id)
-    standings = current_verdicts(store, sample.id)
+    everything = current_verdicts(store, sample.id)
+    second_reading(sample, {name: [e for e in everything if e.verdict.reviewer == name] for name in _names(everything)})
+    who = state.reviewer()
+    begun = any(entry.verdict.reviewer == who for entry in everything) or person(store, who).role == "second"
+    standings = audit_people.visible(store, everything, who, sample, "agreement") if begun else everything
+    _compared_readers(store, data, sample, standings)
+    agreement_final.finals(store, sample, standings)
+    agreement_final.over_time(store, sample, samples if standings is everything else [sample], standings)
+
+
+def _compared_readers(store: Store, data: Dataset, sample: Sample, standings: Sequence[Standing]) -> None:
+    """Agreement of those whose verdicts may be shown."""
     by = {name: [e for e in standings if e.verdict.reviewer == name] for name in _names(standings)}
-    second_reading(sample, by)
     if len(by) < 2:
         st.info(
             "Agreement takes two readers of the same records. With one it is undefined."
@@ -110,16 +122,27 @@ def second_reading(sample: Sample, by: Mapping[str, Sequence[Standing]]) -> None
     told = ", ".join(f"{literal(name, 60)} **{len(own):,}** of {sample.size:,}" for name, own in by.items())
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"Read so far: {told}" if told else "Read so far: nothing")
+        share = len((sample.recipe.get("double") or {}).get("positions", ()))
+        if state.signed_in():
+            return
         with st.popover("Start a second reading", icon=":material/person_add:"):
             with st.form("agreement.second", border=False):
                 name = st.text_input("Name of the second reader", key="agreement.second.name", max_chars=80)
                 st.caption(
-                    "A name, not a sign-in. The same records are read again, blind: the verdicts of others stay hidden until "
-                    "every record is read."
+                    "A name, not a sign-in: anyone can pick any name. "
+                    + (
+                        f"The {share:,} records of the double-review share are read again"
+                        if share
+                        else "The same records are read again"
+                    )
+                    + ", blind: the verdicts of others stay hidden until these are read."
                 )
                 go = st.form_submit_button("Read the same records", type="primary", key="agreement.second.go")
             if go and name.strip():
+                store = open_reviews(state.workspace())
                 state.set_reviewer(name)
+                if state.reviewer() not in people(store):
+                    keep_person(store, Person(state.reviewer(), "second"), by=state.reviewer())
                 state.remember("audit.sample", sample.id)
                 st.switch_page("pages/audit.py")
             elif go:
@@ -186,14 +209,19 @@ def page() -> None:
     kept = state.remembered(f"agreement.view.{state.current_name()}", default)
     view = st.segmented_control(
         "Whose agreement",
-        [READERS, COLUMNS, GOLD],
+        [READERS, COLUMNS, GOLD, PEOPLE],
         default=kept,
         key="agreement.view",
         label_visibility="collapsed",
         required=True,
     )
     state.remember(f"agreement.view.{state.current_name()}", view)
-    {READERS: readers, COLUMNS: columns}.get(view, lambda _: agreement_gold.calibration())(data)
+    if view == GOLD:
+        agreement_gold.calibration()
+    elif view == PEOPLE:
+        agreement_people.everybody()
+    else:
+        {READERS: readers, COLUMNS: columns}[view](data)
 
 
 page()

@@ -2,21 +2,26 @@
 
 import streamlit as st
 
-from core.decisions import open_reviews, own_samples
+from core.auditing import redraw
+from core.decisions import decided, open_reviews, own_samples
 from core.errors import WorkspaceError
 from core.review.ledger import removed_ids
+from core.review.people import person
+from core.review.queues import double_records
 from core.review.rubric_store import rubric_of
 from core.review.samples import Sample, sample_records
 from core.review.schema import Store
 from core.review.verdicts import current_verdicts
 from core.workspace import Dataset
 from pages.ui import (
+    audit_decide,
     audit_draw,
     audit_edits,
     audit_groups,
     audit_issues,
     audit_people,
     audit_place,
+    audit_queue,
     audit_report,
     audit_result,
     audit_rubric,
@@ -34,6 +39,20 @@ VIEWS = {
     "Issues": audit_issues.issues,
     "Corrections": audit_edits.corrections,
     "Report": audit_report.document,
+}
+
+
+HOW = {
+    "random": "Simple random sample",
+    "stratified": "Random sample stratified by {group}",
+    "risk": "Random sample with chances by risk",
+    "high-stakes": "High-stakes records",
+    "follow-up": "Follow-up by {group}",
+    "census": "All",
+}
+PARTS = {
+    "high-stakes": "It speaks for the high-stakes records alone: all of them are in it, and no other.",
+    "follow-up": "It speaks for the records of {groups} that nobody had read when it was drawn, and for no others.",
 }
 
 
@@ -62,10 +81,27 @@ def _label(sample: Sample, data: Dataset) -> str:
 
 def facts(store: Store, data: Dataset, sample: Sample) -> None:
     """How the sample was drawn, and what has become of its records since."""
-    how = {"random": "Simple random sample", "stratified": "Random sample stratified by category", "census": "All"}
-    drawn = f"{how.get(sample.method, sample.method)}: {sample.size:,} of {sample.population:,} records"
+    how = HOW.get(str(sample.recipe.get("how")), HOW.get(sample.method, sample.method))
+    how = how.format(group=sample.recipe.get("group") or "category")
+    how = "All" if sample.method == "census" and sample.recipe.get("how") not in PARTS else how
+    drawn = f"{how}: {sample.size:,} of {sample.population:,} records"
     seed = "" if sample.method == "census" else f", seed {sample.seed}"
-    st.caption(literal(f"{drawn}{seed}, drawn {sample.created_at[:10]} by {sample.created_by}.", 300))
+    second = len(double_records(sample, sample_records(store, sample.id)))
+    twice = f" {second:,} of them, chosen by chance, are for a second reader too." if second else ""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(literal(f"{drawn}{seed}, drawn {sample.created_at[:10]} by {sample.created_by}.{twice}", 400))
+        again = st.button(
+            "Check the draw", key="audit.verify", type="tertiary", icon=":material/verified:",
+            help="Draws again from what the sample records of itself, and compares.",
+        )  # fmt: skip
+    if again:
+        found = redraw(state.workspace(), sample)
+        box = {True: st.success, False: st.error, None: st.info}[found.same]
+        box(literal(found.told, 500))
+    if sample.recipe.get("how") in PARTS:
+        st.caption(literal(PARTS[sample.recipe["how"]].format(groups=", ".join(sample.recipe.get("groups", ()))), 500))
+    if sample.method == "risk":
+        st.caption(literal(audit_draw.risk_words(sample.recipe.get("risks", {})), 900))
     records = sample_records(store, sample.id)
     ids = [record.record_id for record in records]
     stale = audit_result.stale_of(data, sample, records)
@@ -85,25 +121,36 @@ def facts(store: Store, data: Dataset, sample: Sample) -> None:
 
 
 @st.fragment
-def reading(store: Store, data: Dataset, sample: Sample, who: str) -> None:
+def reading(store: Store, data: Dataset, sample: Sample, who: str, open_: bool, high: frozenset[str]) -> None:
     """The reviewer and the live result; a saved batch of verdicts reruns this part alone."""
     records = sample_records(store, sample.id)
-    (own, rubric), trouble = steady(
+    (everything, rubric, role, decisions), trouble = steady(
         f"audit.steady.{sample.id}.{audit_people.slug(who)}",
-        lambda: (current_verdicts(store, sample.id, who), rubric_of(store, sample.id)),
+        lambda: (
+            current_verdicts(store, sample.id),
+            rubric_of(store, sample.id),
+            person(store, who).role,
+            decided(store, sample),
+        ),
     )
-    workspace = state.workspace()
-    reviewer(
-        sample, records, rows_of(data), who=who, standings=own, on_outbox=save_outbox(store, sample, who),
-        rubric=rubric, about=audit_place.about(workspace, data), near=audit_place.near(workspace, data), tints=heat.tints(workspace),
-        go_to=st.session_state.pop("audit.goto", None), key=f"audit.reviewer.{sample.id}.{audit_people.slug(who)}",
-    )  # fmt: skip
+    queue = audit_queue.chosen(sample, records, who, role, everything, decisions, high)
+    if queue.name == "decide" and not trouble:
+        audit_decide.decide(store, data, sample, who, queue, everything)
+    elif queue.name != "decide" and open_:
+        own = [entry for entry in everything if entry.verdict.reviewer == who]
+        workspace, part = state.workspace(), audit_queue.suffix(queue, sample.size)
+        reviewer(
+            sample, queue.records, rows_of(data), who=who, standings=own, on_outbox=save_outbox(store, sample, who),
+            rubric=rubric, about=audit_place.about(workspace, data), near=audit_place.near(workspace, data),
+            tints=heat.tints(workspace), go_to=st.session_state.pop("audit.goto", None),
+            key=f"audit.reviewer.{sample.id}.{audit_people.slug(who)}{part}",
+        )  # fmt: skip
     if trouble:
         st.warning(
             f"{literal(trouble, 500)} Go on reading: verdicts are kept in this browser, and sent when it can be reached."
         )
         return
-    standings = audit_people.visible(current_verdicts(store, sample.id), who, sample)
+    standings = audit_people.visible(store, current_verdicts(store, sample.id), who, sample)
     view = st.segmented_control(
         "What to show", list(VIEWS), default="Result", key="audit.view", label_visibility="collapsed", required=True
     )
@@ -133,7 +180,8 @@ def audit(store: Store, data: Dataset) -> None:
         return
     sample = controls(store, data, samples)
     facts(store, data, sample)
-    reading(store, data, sample, state.reviewer())
+    who = state.reviewer()
+    reading(store, data, sample, who, audit_people.calibrated(who), audit_queue.high_stakes(store, data, who))
 
 
 page()

@@ -57,15 +57,16 @@ def queues(
     high: the high-stakes records, without marks that the reader may not see.
     """
     read = {entry.verdict.record_id for entry in standings if entry.verdict.reviewer == who}
-    parts = {
+    parts: dict[str, Sequence[SampleRecord]] = {
         "mine": own_part(sample, records, role),
-        "all": list(records),
+        "all": records,
         "high": [record for record in records if record.record_id in high],
     }
     found = {}
     for name, part in parts.items():
         left = sum(record.record_id not in read for record in part)
-        found[name] = Queue(name, [replace(record, position=n) for n, record in enumerate(part)], left)
+        whole = len(part) == len(records)  # numbered from 0 as it is
+        found[name] = Queue(name, part if whole else [replace(r, position=n) for n, r in enumerate(part)], left)
     waiting = set(open_cases(standings, decisions))
     cases = [record for record in records if record.record_id in waiting or record.record_id in decisions]
     found["decide"] = Queue("decide", cases, len(waiting))

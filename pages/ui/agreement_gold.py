@@ -4,12 +4,12 @@ import streamlit as st
 
 from core.auditing import gold_sample
 from core.decisions import open_reviews
-from core.raters import rating_columns
-from core.review.acceptance import wilson
+from core.raters import gold_verdicts
+from core.readiness import Readiness, current_round, next_round, readiness
 from core.review.comparison import compare
 from core.review.samples import Sample, sample_records
 from core.review.schema import Store
-from core.review.verdicts import OUTCOMES, current_verdicts, outcomes
+from core.review.verdicts import current_verdicts, outcomes
 from core.workspace import Dataset
 from pages.ui import agreement_view, audit_people, state
 from pages.ui.reviewer import reviewer, rows_of, save_outbox
@@ -26,8 +26,8 @@ def calibration() -> None:
         )
         st.page_link("pages/data.py", label="Open data", icon=":material/folder_open:")
         return
-    columns = [c.name for c in rating_columns(gold) if {value.strip().lower() for value in c.values} <= {*OUTCOMES}]
-    if not columns:
+    expected = gold_verdicts(gold)
+    if not expected:
         st.info(
             "The gold records have no field that says pass or fail for each, such as `verdict`. Add one and import again."
         )
@@ -35,16 +35,17 @@ def calibration() -> None:
     store = open_reviews(workspace)
     audit_people.picker(store, "agreement.gold.who")
     who = state.reviewer()
-    sample = gold_sample(workspace, who)
+    number = st.session_state.get(f"agreement.gold.round.{audit_people.slug(who)}")
+    sample = gold_sample(workspace, who, number) if number else current_round(workspace, who)
     st.markdown(
         f"**{gold.count:,} gold records** with a settled verdict. Read all of them as you would read an audit; what was "
         "expected is shown when you are through."
     )
-    _reading(store, gold, sample, who, columns[0])
+    _reading(store, gold, sample, who, expected)
 
 
 @st.fragment
-def _reading(store: Store, gold: Dataset, sample: Sample, who: str, column: str) -> None:
+def _reading(store: Store, gold: Dataset, sample: Sample, who: str, known: dict[str, str]) -> None:
     own = current_verdicts(store, sample.id, who)
     reviewer(
         sample, sample_records(store, sample.id), rows_of(gold), who=who, standings=own,
@@ -56,22 +57,42 @@ def _reading(store: Store, gold: Dataset, sample: Sample, who: str, column: str)
             f"{sample.size - len(said):,} of {sample.size:,} are unread. The comparison comes after the last one."
         )
         return
+    _mark(readiness(state.workspace(), who), who)
     ids = gold.ids()
-    expected = [(value or "").strip().lower() or None for value in gold.column(column).to_pylist()]
+    expected = [known.get(one) for one in ids]
     mine = [said.get(one) for one in ids]
-    known = dict(zip(ids, expected, strict=True))
-    right = sum(known[one] == given for one, given in said.items() if known.get(one))
-    of = sum(bool(known.get(one)) for one in said)
-    interval = wilson(right, of)
-    st.subheader("Against what was expected")
-    if interval:
-        st.markdown(
-            f"**{literal(who, 60)}** gave the expected verdict on **{right:,} of {of:,}** records "
-            f"({right / of:.0%}; 95 % {interval.low:.0%}–{interval.high:.0%}, Wilson). An unsure one counts as another verdict."
-        )
     found = compare([expected, mine], ["expected", who if who != "expected" else "reader"], ids)
     agreement_view.view(
         found, gold,
-        lambda some: {"expected": [known[one] or "" for one in some], "given": [said.get(one, "") for one in some]},
+        lambda some: {"expected": [known.get(one, "") for one in some], "given": [said.get(one, "") for one in some]},
         "agreement.gold",
     )  # fmt: skip
+
+
+def _mark(found: Readiness, who: str) -> None:
+    """Passed or not, by the first reading of this round, and the way to another one."""
+    st.subheader("Against what was expected")
+    ends = (
+        f"{found.share:.0%}; 95 % {found.interval.low:.0%}–{found.interval.high:.0%}, Wilson"
+        if found.interval
+        else "undefined"
+    )
+    told = (
+        f"**{literal(who, 60)}** gave the expected verdict on **{found.right:,} of {found.of:,}** records ({ends}). The pass mark is "
+        f"{found.mark:.0%}. An unsure one counts as another verdict."
+    )
+    if found.ready:
+        st.success(f"Passed. {told}", icon=":material/verified:")
+    else:
+        st.warning(f"Not passed. {told}", icon=":material/tune:")
+    st.caption(
+        "It counts what was said when the last record was read for the first time: what is changed afterwards is changed knowing "
+        "what was expected."
+        + (f" This is round {found.number}, of records that were read before." if found.number > 1 else "")
+    )
+    if found.state == "failed" and st.button(
+        "Read another round", key="agreement.gold.again", icon=":material/replay:"
+    ):
+        next_round(state.workspace(), who)
+        st.session_state[f"agreement.gold.round.{audit_people.slug(who)}"] = found.number + 1
+        st.rerun(scope="app")

@@ -1,16 +1,23 @@
 """Drawing an audit sample: the first one with one click, others by a small form."""
 
+from collections.abc import Mapping
+
 import streamlit as st
 
-from core.auditing import draw_audit
+from core.auditing import DOUBLE, FOLLOW_BY, METHODS, draw_audit
+from core.dataset.columns import FIELD_PREFIX
 from core.decisions import kept_ids
 from core.errors import QuadrantError
-from core.frame import has_values
+from core.frame import available, has_values
+from core.highstakes import columns_for, high_stakes_ids, rule, set_rule, values_of
 from core.review.acceptance import PLAN_SIZE, PLAN_SOURCE
 from core.review.plan import BAD, GOOD, plan_for
 from core.review.samples import Sample
 from core.review.schema import Store
 from core.review.subsets import subsets
+from core.risks import MOST as MOST_POINTS
+from core.risks import SIGNALS
+from core.steps import current
 from core.workspace import Dataset
 from pages.ui import state
 from pages.ui.safe import literal, short
@@ -42,7 +49,7 @@ def greeting(store: Store, data: Dataset) -> None:
         elif st.button(
             f"Draw {size:,} and start reading", type="primary", icon=":material/play_arrow:", key="audit.start"
         ):
-            _draw(size=PLAN_SIZE, seed=SEED)
+            _draw(size=PLAN_SIZE, seed=SEED, double=DOUBLE)
         if kept:
             from_selection(SEED)
     if kept:
@@ -57,7 +64,7 @@ def from_selection(seed: int) -> None:
         f"Draw {min(PLAN_SIZE, len(chosen)):,} of the {len(chosen):,} selected", icon=":material/fact_check:",
         key="audit.selected", help=literal(chosen.title, 120) or None,
     ):  # fmt: skip
-        _draw(size=PLAN_SIZE, seed=seed, ids=list(chosen.ids), name=_name(PLAN_SIZE, seed, chosen))
+        _draw(size=PLAN_SIZE, seed=seed, double=DOUBLE, ids=list(chosen.ids), name=_name(PLAN_SIZE, seed, chosen))
 
 
 def another(store: Store, data: Dataset, samples: list[Sample]) -> None:
@@ -69,7 +76,10 @@ def another(store: Store, data: Dataset, samples: list[Sample]) -> None:
 
 
 def form(store: Store, data: Dataset, samples: list[Sample]) -> None:
-    """Size, seed, method and the records to draw from."""
+    """Method, size, seed and the records to draw from."""
+    method = st.selectbox("How to draw", list(METHODS), format_func=METHODS.get, key="audit.method")
+    if method == "high-stakes":
+        _rule(store, data)
     chosen = state.selection()
     named = {one.id: one for one in subsets(store)}
     sources = [*([SELECTED] if chosen else []), KEPT, *named]
@@ -78,8 +88,11 @@ def form(store: Store, data: Dataset, samples: list[Sample]) -> None:
     seed = _free_seed(data, samples)
     with st.form("audit.draw", border=False):
         source = st.selectbox("Draw from", sources, format_func=lambda one: short(titles[one], 90), key="audit.source")
+        more = _method_inputs(method, data, samples)
+        size = PLAN_SIZE
         left, right = st.columns(2)
-        size = left.number_input("Records", 1, 10_000, PLAN_SIZE, key="audit.size")
+        if method != "high-stakes":
+            size = left.number_input("Records", 1, 10_000, PLAN_SIZE, key="audit.size")
         given = right.number_input(
             "Seed",
             0,
@@ -88,26 +101,106 @@ def form(store: Store, data: Dataset, samples: list[Sample]) -> None:
             key="audit.seed",
             help="The same seed over the same records draws the same sample.",
         )
-        stratify = False
-        if has_values(data, "category"):
-            stratify = st.checkbox(
-                "Stratify by category", key="audit.stratify",
-                help="Each category gets its share of the sample, in whole records; within it chance decides.",
-            )  # fmt: skip
-        kind, good, bad = _plan_inputs()
+        double = st.number_input(
+            "Share for a second reader (%)", 0, 100, round(100 * DOUBLE), key="audit.double",
+            help="Drawn by chance from the sample and read blind by a second reader. The practice asks for 5 to 10 %.",
+        )  # fmt: skip
+        kind, good, bad = ("fixed", 100 * GOOD, 100 * BAD) if method in ("high-stakes", "risk") else _plan_inputs()
         if st.form_submit_button("Draw", type="primary", key="audit.draw.submit"):
+            plan = None
             try:
-                plan = plan_for(kind, int(size), good / 100, bad / 100)
+                if method not in ("high-stakes", "risk"):
+                    plan = plan_for(kind, int(size), good / 100, bad / 100)
             except QuadrantError as error:
                 st.error(literal(error, 400))
                 return
-            size = plan.size
+            size = plan.size if plan else size
+            named_so = source == SELECTED and method == "random"
             _draw(
-                plan=plan, size=int(size), seed=int(given), stratify=stratify,
+                plan=plan, size=int(size), seed=int(given), method=method, double=double / 100, **more,
                 subset=named[source].name if source in named else None,
                 ids=list(chosen.ids) if source == SELECTED else None,
-                name=_name(int(size), int(given), chosen) if source == SELECTED else None,
+                name=_name(int(size), int(given), chosen) if named_so else None,
             )  # fmt: skip
+
+
+def _method_inputs(method: str, data: Dataset, samples: list[Sample]) -> dict:
+    """What a method asks beyond size and seed."""
+    workspace = state.workspace()
+    if method == "stratified":
+        kinds = available(workspace, data)
+        names = [name for name, (_, kind) in kinds.items() if kind == "category" and name != "verdict"]
+        first = names.index("category") if "category" in names else 0
+        group = st.selectbox(
+            "Stratify by", names, index=first, format_func=lambda one: short(kinds[one][0], 60), key="audit.group",
+            help="Each group gets its share of the sample, in whole records; within it chance decides.",
+        )  # fmt: skip
+        return {"group": group}
+    if method == "follow-up":
+        known = {one.id: one for one in samples}
+        if not known:
+            st.caption("There is no sample to follow up yet.")
+            return {}
+        after = st.selectbox(
+            "Follow up", list(known), format_func=lambda one: short(known[one].name, 90), key="audit.after"
+        )
+        group = st.selectbox("More records of the same", FOLLOW_BY, key="audit.follow")
+        st.caption(
+            "Drawn from the groups in which a record of that sample failed, without records that anybody has read."
+        )
+        return {"after": known[after], "group": group}
+    if method == "risk":
+        st.caption(
+            "Every record starts with 1 point and gets those of the signals that hold for it; its chance is in proportion. The points "
+            "are a judgement that steers where reading time goes. The estimate weighs the chances out, whatever the points are."
+        )
+        points = {}
+        able = {name: one for name, one in SIGNALS.items() if not one.source or current(workspace, one.source)}
+        for name, one in able.items():
+            points[name] = st.number_input(
+                one.title[0].upper() + one.title[1:], 0.0, MOST_POINTS, one.points, 0.5, key=f"audit.risk.{name}"
+            )
+        missing = [one.title for name, one in SIGNALS.items() if name not in able]
+        if missing:
+            st.caption(literal(f"Not known yet, so nobody gets points for it: {'; '.join(missing)}.", 600))
+        return {"points": points}
+    return {}
+
+
+def risk_words(kept: Mapping) -> str:
+    """How the risks of a sample came about, from its record."""
+    found = kept.get("records", {})
+    told = [
+        f"{SIGNALS[name].title} (+{kept['points'][name]:g}, {found[name]:,} records)"
+        for name in found
+        if name in SIGNALS
+    ]
+    return f"Chances are in proportion to 1 point and: {'; '.join(told) or 'nothing more'}. Every record had a chance."
+
+
+def _rule(store: Store, data: Dataset) -> None:
+    """What makes a record high stakes: columns and values, kept in the workspace."""
+    workspace = state.workspace()
+    now = rule(workspace)
+    columns = [one for one in columns_for(data) if has_values(data, one)]
+    for column, values in now.items():
+        st.markdown(f"{literal(column.removeprefix(FIELD_PREFIX), 60)}: {literal(', '.join(values), 300)}")
+    if columns:
+        column = st.selectbox(
+            "High stakes by",
+            columns,
+            format_func=lambda one: short(one.removeprefix(FIELD_PREFIX), 60),
+            key="audit.high.column",
+        )
+        values = st.multiselect(
+            "is one of", values_of(data, column), default=[one for one in now.get(column, []) if one in values_of(data, column)],
+            format_func=short, key=f"audit.high.values.{column}",
+        )  # fmt: skip
+        if values != now.get(column, []) and st.button("Keep this rule", key="audit.high.keep"):
+            set_rule(workspace, {**now, column: values}, data)
+            st.rerun()
+    count = len(high_stakes_ids(workspace, data, store))
+    st.caption(f"{count:,} records are high stakes by this rule or because a reader marked them.")
 
 
 def _plan_inputs() -> tuple[str, float, float]:

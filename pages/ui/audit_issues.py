@@ -7,7 +7,7 @@ import streamlit as st
 from core.errors import QuadrantError
 from core.review.ledger import remove_records, removed_ids, undo
 from core.review.schema import Store
-from core.review.verdicts import Standing, outcomes, settle
+from core.review.verdicts import Standing, settle
 from pages.ui import state
 from pages.ui.audit_result import Reading
 from pages.ui.records import rows_of
@@ -18,7 +18,7 @@ WORDS = {"pass": "pass", "fail": "fail", "unsure": "unsure", "withdrawn": "taken
 
 def issues(reading: Reading) -> None:
     """The list with notes, what can be done with the failed ones, and conflicts to settle."""
-    said = outcomes(reading.standings)
+    said = reading.found.outcomes
     listed = [record_id for record_id, outcome in said.items() if outcome != "pass"]
     failed = [record_id for record_id, outcome in said.items() if outcome == "fail"]
     if not listed:
@@ -122,9 +122,7 @@ def conflicts(reading: Reading) -> None:
     for entry in own[:20]:
         _conflict(reading, entry)
     several = {entry.verdict.record_id for entry in own}
-    apart = [
-        one for one, outcome in outcomes(reading.standings).items() if outcome == "disputed" and one not in several
-    ]
+    apart = [one for one, outcome in reading.found.outcomes.items() if outcome == "disputed" and one not in several]
     if apart:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(

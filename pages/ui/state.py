@@ -154,7 +154,9 @@ def link() -> None:
     st.query_params["w"] = current_name()
     if st.session_state.get("token"):
         st.query_params["s"] = st.session_state["token"]
-    if st.query_params.get("r") or "reviewer" in st.session_state:
+    if signed_in():
+        st.query_params.pop("r", None)
+    elif st.query_params.get("r") or "reviewer" in st.session_state:
         st.query_params["r"] = reviewer()
 
 
@@ -173,5 +175,18 @@ def reviewer() -> str:
     return st.session_state.setdefault("reviewer", asked or os.environ.get("USER") or "reviewer")
 
 
+def sign_in(name: str) -> None:
+    """The name that a sign-in gives: from now on nothing else does."""
+    st.session_state["reviewer"] = name
+    st.session_state["signed_in"] = True
+
+
+def signed_in() -> bool:
+    """Whether the reviewer's name comes from a sign-in rather than from whoever sits here."""
+    return bool(st.session_state.get("signed_in"))
+
+
 def set_reviewer(name: str) -> None:
+    if signed_in():
+        return
     st.session_state["reviewer"] = st.query_params["r"] = " ".join(name.split())[:80] or "reviewer"

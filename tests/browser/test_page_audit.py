@@ -164,6 +164,10 @@ def test_a_second_reader_is_blind_and_their_agreement_is_shown(url, fresh, page,
     page.get_by_role("button", name="Read the same records").click()
     page.get_by_text("Verdicts of ada are hidden").wait_for(timeout=30_000)
     ready(page, wait_idle)
+    assert page.locator(".reviewer .count").inner_text() == "Record 1 of 5", "the double-review share first"
+    page.get_by_role("radio", name="All records").click()
+    page.locator(".reviewer .count", has_text="Record 1 of 50").wait_for()
+    ready(page, wait_idle)
     assert page.locator(".reviewer .tally").inner_text().startswith("0 read")
     for key in ["1"] * 45 + (["1"] * 4 + ["2"]):
         page.keyboard.press(key)
