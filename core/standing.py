@@ -1,6 +1,6 @@
 """What the quality checks say of the records that the ledger keeps: their counts without those removed since."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -8,21 +8,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from core.quality.duplicates import among, groups, load_pairs, summary
+from core.quality.duplicates import among, by_hand, groups, keepers, load_pairs, summary
 from core.quality.formats import interval
 from core.quality.leakage import counts
 from core.workspace import Dataset, Result
 
 
-def standing(result: Result, data: Dataset, removed: set[str]) -> Mapping[str, Any]:
+def standing(result: Result, data: Dataset, removed: set[str], chosen: Sequence[str] = ()) -> Mapping[str, Any]:
     """The info of a `duplicates`, `contradictions`, `formats` or `leakage` result as it stands without the removed records.
 
+    `chosen`: records of groups of duplicates that a reader decided to keep, which stay whatever the keeper rule says.
     Other steps, and results that no removed record touches, are given back as they are: their model saw all records.
     """
     gone = frozenset(removed).intersection(data.ids()) if removed else frozenset()
-    if not gone or result.step not in _WITHOUT:
+    hand = frozenset(chosen) if result.step == "duplicates" else frozenset()
+    if not (gone or hand) or result.step not in _WITHOUT:
         return result.info
-    return _standing(str(result.path), gone, _Held(result, data))
+    return _standing(str(result.path), gone, hand, _Held(result, data))
 
 
 class _Held:
@@ -39,15 +41,27 @@ class _Held:
 
 
 @lru_cache(maxsize=12)
-def _standing(path: str, gone: frozenset[str], held: _Held) -> Mapping[str, Any]:
+def _standing(path: str, gone: frozenset[str], hand: frozenset[str], held: _Held) -> Mapping[str, Any]:
     result, data = held.result, held.data
     kept = ~np.asarray(pc.is_in(data.column("record_id"), pa.array(sorted(gone))).to_numpy(), dtype=bool)
+    if result.step == "duplicates":
+        picked = np.asarray(
+            pc.is_in(data.column("record_id"), pa.array(sorted(hand), pa.string())).to_numpy(), dtype=bool
+        )
+        return result.info | _duplicates(result, kept, picked)
     return result.info | _WITHOUT[result.step](result, kept, gone)
 
 
-def _duplicates(result: Result, kept: np.ndarray, gone: frozenset[str]) -> dict[str, Any]:
+def _duplicates(result: Result, kept: np.ndarray, picked: np.ndarray) -> dict[str, Any]:
     label = groups(load_pairs(result), result.info["threshold"], len(kept))
-    return summary(among(label, kept)[kept])
+    label = among(label, kept)
+    stay = by_hand(label, keepers(label, np.zeros(len(kept))), picked)
+    removable, count = int(((label >= 0) & ~stay).sum()), int(kept.sum())
+    return summary(label[kept]) | {
+        "removable": removable,
+        "ratio": removable / count if count else 0.0,
+        "by_hand": int(((label >= 0) & picked).sum()),
+    }
 
 
 def _contradictions(result: Result, kept: np.ndarray, gone: frozenset[str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections import Counter
 
 from core.decisions import audit_summary, chances_equal, final_by_record, latest_sample, open_reviews
 from core.frame import has_values
+from core.quality.duplicates import HAND
 from core.quality.scorecard import Metric, ScorecardInputs, scorecard
 from core.review.findings import weighted
 from core.review.ledger import removed_ids
@@ -18,15 +19,17 @@ STEPS_READ = ("labels", "formats", "duplicates", "contradictions", "leakage", "d
 def metrics(workspace: Workspace, data: Dataset | None = None) -> list[Metric]:
     """The scorecard as it stands; what was not computed or reviewed yet is unknown, never passed.
 
-    Duplicates, contradictions and formats are counted among the records that the ledger keeps.
+    Duplicates, contradictions, leakage and formats are counted among the records that the ledger keeps, and of groups of duplicates
+    what readers chose to keep by hand stays.
     """
     data = data or workspace.need("training")
     infos = {}
     store = open_reviews(workspace)
     removed = removed_ids(store)
+    chosen = workspace.settings().get(HAND, ())
     for step in STEPS_READ:
         found = current(workspace, step)
-        infos[step] = standing(found, data, removed) if found else None
+        infos[step] = standing(found, data, removed, chosen) if found else None
     sample = latest_sample(store, data)
     audit = None
     if sample:

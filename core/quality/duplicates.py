@@ -23,6 +23,7 @@ from core.workspace import Dataset, Inputs, Output, Result
 DEFAULTS = {"threshold": 0.92, "floor": 0.80, "limit": 5_000_000, "rating": None}
 WORDS_DEFAULTS = {"threshold": 0.6, "floor": 0.4, "limit": 5_000_000, "rating": None, "text": "prompt"}
 PAIRS = "pairs.parquet"
+HAND = "duplicates.keepers"  # setting of the workspace: ids of the records that readers chose to keep
 
 
 def canonical_text(text: str) -> str:
