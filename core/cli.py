@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from core import cli_audit, cli_difficulty, cli_review, jobs
+from core import cli_audit, cli_difficulty, cli_export, cli_review, cli_versions, jobs
 from core.cluster import Compute
 from core.errors import InputError, QuadrantError
 from core.jobs import Reporter, run_steps
 from core.steps import STEPS, analysis, current, live_keys
+from core.version_history import keep_card
 from core.workspace import Dataset, Workspace, open_workspace
 
 app = typer.Typer(
@@ -104,14 +105,19 @@ def import_command(
 ) -> None:  # fmt: skip
     """Import a file in a role: JSONL, JSON, CSV, TSV, Parquet or Excel, each also .gz; production also as category shares."""
     from core.dataset.preview import preview
-    from core.dataset.shares import read_shares
+    from core.dataset.shares import read_counted
 
     space = open_workspace(workspace)
     untold = not field and not mapping and schema == "auto"
     if role == "production" and untold and preview(file, rows=5, role=role).kind == "shares":
-        shares = read_shares(file, unit)
-        space.set_shares(shares)
-        say(json_, {"shares": shares}, f"{len(shares)} production shares taken from {file.name}")
+        shares, total = read_counted(file, unit)
+        space.set_shares(shares, total)
+        counted = f", counted from {total:,} requests" if total else ""
+        say(
+            json_,
+            {"shares": shares, "total": total},
+            f"{len(shares)} production shares taken from {file.name}{counted}",
+        )
         return
     reporter = Reporter(space, job, f"Import {name or file.name}", None)
     reporter.add([("import", f"Import {name or file.name}")])
@@ -148,6 +154,7 @@ def run(
         )
     else:
         reporter.state("done")
+    keep_card(space)
     say(json_, {"steps": outcome}, "\n".join(f"{k}: {v}" for k, v in outcome.items()))
 
 
@@ -172,6 +179,8 @@ def analyze(
     error = "; ".join(f"{STEPS[k].title}: {v.removeprefix('failed: ')}" for k, v in failed.items())
     reporter.state("failed" if failed else "done", error)
     card = metrics(space) if space.dataset() else []
+    if card:
+        keep_card(space, found=card)
     facts = {"import": data.report, "steps": outcome, "scorecard": [m.to_json() for m in card]}
     say(json_, facts, card_text(card))
 
@@ -391,28 +400,6 @@ def agreement(
     say(json_, facts, "\n".join(lines))
 
 
-@app.command()
-def check(
-    workspace: Where = HERE,
-    gates: Annotated[Path | None, typer.Option(help="JSON file of gates; the default targets when absent.")] = None,
-    junit: Annotated[Path | None, typer.Option(help="Also write a JUnit report here.")] = None,
-    json_: Json = False,
-) -> None:
-    """Check the scorecard against gates. Exit 0: all hold; 1: one fails or is unknown; 2: the call was bad."""
-    from core.quality import gates as gating
-    from core.summary import metrics
-
-    space = open_workspace(workspace, create=False)
-    card = metrics(space)
-    wanted = gating.gates_from(read_json(gates)) if gates else gating.default_gates(card)
-    results = gating.check_gates(card, wanted)
-    if junit:
-        write_text(junit, gating.junit(results))
-    say(json_, {"gates": [r.to_json() for r in results]}, "\n".join(f"{r.verdict:8} {r.text}" for r in results))
-    if not gating.all_hold(results):
-        raise typer.Exit(1)
-
-
 def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text("utf-8"))
@@ -427,55 +414,6 @@ def write_text(path: Path, text: str) -> None:
         path.write_text(text, "utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}. Choose another place.") from error
-
-
-@app.command()
-def export(
-    to: Annotated[
-        str, typer.Option(help="original, jsonl, csv, csv-safe, parquet, trl, openai, axolotl, llamafactory …")
-    ],
-    out: Annotated[Path, typer.Option(help="The file to write.")],
-    workspace: Where = HERE,
-    subset: Annotated[
-        str | None, typer.Option(help="A named subset; everything but the removed records if absent.")
-    ] = None,
-    overwrite: bool = False,
-    corrections: Annotated[
-        bool, typer.Option("--corrections", help="Write accepted corrected responses in place of the imported.")
-    ] = False,
-    json_: Json = False,
-) -> None:
-    """Write records for a trainer, with a manifest beside the file."""
-    from core.exporting import export_records
-
-    space = open_workspace(workspace, create=False)
-    manifest = export_records(space, to, out, subset=subset, overwrite=overwrite, corrections=corrections)
-    lines = [f"{manifest['records']:,} records written to {out} ({to}); manifest beside it", *manifest["notes"]]
-    if corrections:
-        lines.append(
-            f"{len(manifest['subset']['corrections']):,} corrected responses; their originals are in the manifest"
-        )
-        lines += [
-            f"{one['record_id']} left as imported: {one['why']}" for one in manifest["subset"]["corrections_left_out"]
-        ]
-    say(json_, manifest, "\n".join(lines))
-
-
-@app.command()
-def diff(first: Path, second: Path, json_: Json = False) -> None:
-    """Compare the training records of two workspaces: added, removed, kept, and the metrics side by side."""
-    from core.summary import metrics
-
-    spaces = [open_workspace(p, create=False) for p in (first, second)]
-    a, b = (set(s.need().ids()) for s in spaces)
-    cards = [{m.id: m for m in metrics(s)} for s in spaces]
-    facts = {
-        "kept": len(a & b), "removed": sorted(a - b), "added": sorted(b - a),
-        "metrics": {k: [cards[0][k].to_json()["value"], cards[1][k].to_json()["value"]] for k in cards[0]},
-    }  # fmt: skip
-    lines = [f"{len(a & b):,} records in both, {len(a - b):,} only in {first}, {len(b - a):,} only in {second}"]
-    lines += [f"{m.title}: {m.shown()} -> {cards[1][k].shown()}" for k, m in cards[0].items()]
-    say(json_, facts, "\n".join(lines))
 
 
 @app.command()
@@ -583,6 +521,8 @@ def gc(workspace: Where = HERE, json_: Json = False) -> None:
 cli_difficulty.add_to(app, say)
 cli_review.add_to(app, say)
 cli_audit.add_to(app, say)
+cli_export.add_to(app, say)
+cli_versions.add_to(app, say)
 
 
 def stderr(line: str) -> None:

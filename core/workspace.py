@@ -75,8 +75,12 @@ class Dataset:
     imported: str
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """The records, or some of their columns, in file order."""
-        return pq.read_table(self.path / "records.parquet", columns=list(columns) if columns is not None else None)
+        """The records, or some of their columns (in the order asked for), in file order."""
+        wanted = list(columns) if columns is not None else None
+        # As read_table, without its read-ahead, which holds the compressed columns a second time.
+        with pq.ParquetFile(self.path / "records.parquet", pre_buffer=False) as file:
+            found = file.read(columns=wanted)
+        return found if wanted is None else found.select(wanted)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -266,14 +270,22 @@ class Workspace:
         """Production given as category shares instead of records; they sum to 1."""
         return self._state().get("shares")
 
-    def set_shares(self, shares: Mapping[str, float]) -> None:
+    def shares_total(self) -> int | None:
+        """How many requests the shares were counted from; None when they were given as shares."""
+        return self._state().get("shares_total") if self.shares() else None
+
+    def set_shares(self, shares: Mapping[str, float], total: int | None = None) -> None:
+        """Make these the production. total: how many requests they were counted from, when they were counted."""
         values = {str(k): float(v) for k, v in shares.items()}
-        total = sum(values.values())
-        if not values or any(not np.isfinite(v) or v < 0 for v in values.values()) or abs(total - 1) > 1e-3:
-            raise InputError(f"Production shares must be >= 0 and sum to 1; these {len(values)} sum to {total:.4g}.")
+        whole = sum(values.values())
+        if not values or any(not np.isfinite(v) or v < 0 for v in values.values()) or abs(whole - 1) > 1e-3:
+            raise InputError(f"Production shares must be >= 0 and sum to 1; these {len(values)} sum to {whole:.4g}.")
+        if total is not None and total < 1:
+            raise InputError(f"Shares cannot be counted from {total} requests. Give at least one, or shares alone.")
         state = self._state()
         state["current"].pop("production", None)
-        state["shares"] = {k: v / total for k, v in values.items()}
+        state["shares"] = {k: v / whole for k, v in values.items()}
+        state["shares_total"] = total
         self._save(state)
 
     def settings(self) -> dict:

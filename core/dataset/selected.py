@@ -53,8 +53,9 @@ class Selected:
     positions: np.ndarray  # (n,) rows of records.parquet, in the order of the export
     # record_id -> the text that is written in place of the imported one
     responses: TextOf = field(default_factory=dict)
-    categories: TextOf = field(default_factory=dict)
-    labels: MappingOf[str, TextOf] = field(default_factory=dict)  # column -> record_id -> the label that stands there now
+    labels: MappingOf[str, TextOf] = field(
+        default_factory=dict
+    )  # column -> record_id -> the label that stands there now
     whole: Shape | None = None  # of the export that this is a part of: its files are loaded together, with one schema
 
     @cached_property
@@ -87,11 +88,11 @@ class Selected:
 
     def part(self, rows: np.ndarray) -> "Selected":
         """Some of these records, (n,) places in this selection, in a file that is loaded together with the others."""
-        return Selected(self.dataset, self.positions[rows], self.responses, self.categories, self.labels, self.shape)
+        return Selected(self.dataset, self.positions[rows], self.responses, self.labels, self.shape)
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The records, slice by slice. In file order a row group at a time is in memory, in another order the chosen records."""
-        if self.responses or self.categories or any(self.labels.values()):
+        if self.responses or any(self.labels.values()):
             yield from self._corrected(columns)
             return
         wanted = list(columns) if columns is not None else None
@@ -122,20 +123,14 @@ class Selected:
                 yield table.take(pa.array(places[at : at + SLICE]))
 
     def _corrected(self, columns: Sequence[str] | None) -> Iterator[pa.Table]:
-        """The same with the edits put in: a response also in the last turn of the assistant, a category in its column."""
-        wanted = (
-            None
-            if columns is None
-            else list(dict.fromkeys([*columns, "record_id", "response", "messages", "category"]))
-        )
+        """The same with the edits put in: a response also in the last turn of the assistant, a label in its column."""
+        wanted = None if columns is None else list(dict.fromkeys([*columns, "record_id", "response", "messages"]))
         for table in Selected(self.dataset, self.positions).tables(wanted):
             ids = table["record_id"].to_pylist()
             answered = [i for i, one in enumerate(ids) if one in self.responses]
-            relabelled = [i for i, one in enumerate(ids) if one in self.categories]
             changes = {
                 "response": {i: self.responses[ids[i]] for i in answered},
                 "messages": {i: self.responses[ids[i]] for i in answered},
-                "category": {i: self.categories[ids[i]] for i in relabelled},
             }
             for name, new in changes.items():
                 if not new:
@@ -218,10 +213,12 @@ def correctable(row: MappingOf[str, Any]) -> bool:
 
 
 def select(
-    dataset: Stored, record_ids: Sequence[str], responses: TextOf | None = None, categories: TextOf | None = None,
+    dataset: Stored,
+    record_ids: Sequence[str],
+    responses: TextOf | None = None,
     labels: MappingOf[str, TextOf] | None = None,
-) -> Selected:  # fmt: skip
-    """The records of these ids, in this order, `responses`, `categories` and `labels` (of any column) in place of the imported ones.
+) -> Selected:
+    """The records of these ids, in this order, `responses` and `labels` (of any column) in place of the imported ones.
 
     Raises InputError for an id the dataset lacks or that is given twice.
     """
@@ -239,4 +236,4 @@ def select(
     if len(set(record_ids)) != len(record_ids):
         raise InputError(f"{len(record_ids) - len(set(record_ids))} records are named more than once. Name each once.")
     rows = np.array([at[record_id] for record_id in record_ids], np.int64)
-    return Selected(dataset, rows, dict(responses or {}), dict(categories or {}), dict(labels or {}))
+    return Selected(dataset, rows, dict(responses or {}), dict(labels or {}))

@@ -178,23 +178,45 @@ def write(
     `responses`, record_id -> text, and `labels`, column -> record_id -> text, are written in place of the imported ones; formats of
     the source's own rows (RAW) refuse them.
     """
+    check_target(dataset, to, Path(out).expanduser(), overwrite)
+    return write_selected(
+        select(dataset, record_ids, responses, labels), record_ids, to, out, overwrite, subset, progress
+    )
+
+
+def check_target(dataset: Stored, to: str, out: Path, overwrite: bool) -> None:
+    """InputError when the format is not known or the file cannot be written there."""
     if to not in FORMATS:
         raise InputError(f"Format {to!r} is not known; the formats are {', '.join(FORMATS)}.")
-    out = Path(out).expanduser()
-    changed = sum(len(values) for values in (labels or {}).values())
-    if (responses or changed) and to in RAW:
-        what = f"{len(responses):,} corrected responses" if responses else f"{changed:,} changed labels"
-        raise InputError(
-            f"The format {to!r} writes rows as they were imported, so {what} have no place in it. "
-            "Choose jsonl, parquet or a trainer's format, or export without the corrections."
-        )
     if out.is_dir():
         raise InputError(f"{out} is a folder. Name the file, for example {out / ('export' + suffix_of(dataset, to))}.")
     if not out.parent.is_dir():
         raise InputError(f"The folder {out.parent} does not exist. Make it first, or choose another.")
     if out.exists() and not overwrite:
         raise InputError(f"{out} exists. Choose another name, or allow overwriting.")
-    chosen = select(dataset, record_ids, responses, labels=labels)
+    if to == "llamafactory":
+        _dataset_info(out, overwrite)
+
+
+def write_selected(
+    chosen: Selected,
+    record_ids: Sequence[str],
+    to: str,
+    out: str | Path,
+    overwrite: bool = False,
+    subset: dict | None = None,
+    progress: Progress = silent,
+) -> dict:
+    """As `write`, for records that were looked up already: `record_ids` are theirs, in their order."""
+    out, dataset = Path(out).expanduser(), chosen.dataset
+    check_target(dataset, to, out, overwrite)
+    if to in RAW and (chosen.responses or any(chosen.labels.values())):
+        answers, changed = len(chosen.responses), sum(len(values) for values in chosen.labels.values())
+        what = f"{answers:,} corrected responses" if answers else f"{changed:,} changed labels"
+        raise InputError(
+            f"The format {to!r} writes rows as they were imported, so {what} have no place in it. "
+            "Choose jsonl, parquet or a trainer's format, or export without the corrections."
+        )
     info = _dataset_info(out, overwrite) if to == "llamafactory" else {}
     progress(0, len(chosen), f"Writing {len(chosen):,} records")
     try:

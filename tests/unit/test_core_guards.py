@@ -10,13 +10,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = {"torch", "umap", "hdbscan", "sklearn", "transformers", "sentence_transformers", "pynndescent", "numba"}
 FLOORS = {
-    "errors": 0, "progress": 0, "cluster": 1, "dataset": 1, "workspace": 2, "embedding": 3, "influence": 4, "quality": 4.5, "review": 4,
-    "figures": 5, "standing": 5, "raters": 5, "steps": 6, "decisions": 6, "jobs": 7, "frame": 7, "picks": 7, "summary": 8,
-    "heat": 8, "choosing": 8, "auditing": 8, "card": 8.5, "exporting": 9, "versions": 8, "version_history": 8.5, "version_figures": 9, "recipes": 9,
-    "cli_export": 9.5, "cli_versions": 9.5, "rebalancing": 8, "relabelling": 7.5, "cli_quality": 9, "audit_figures": 6, "proof_figures": 6, "reporting": 9,
-    "reranking": 6.5, "proving": 9, "cli": 10,
-    "rating": 7, "difficulty_sources": 8, "cli_difficulty": 9, "cli_review": 9, "__main__": 11,
-    "highstakes": 7, "risks": 7.5, "readiness": 8.5, "cli_audit": 9.5,
+    "errors": 0, "progress": 0, "cluster": 1, "dataset": 1, "workspace": 2, "embedding": 3, "influence": 4,
+    "quality": 4.5, "review": 4, "figures": 5, "standing": 5, "raters": 5, "steps": 6, "decisions": 6, "jobs": 7,
+    "frame": 7, "picks": 7, "summary": 8, "heat": 8, "choosing": 8, "auditing": 8, "card": 8.5, "exporting": 9,
+    "versions": 8, "version_history": 8.5, "version_figures": 9, "recipes": 9, "cli_export": 9.5,
+    "cli_versions": 9.5, "rebalancing": 8, "relabelling": 7.5, "cli_quality": 9, "audit_figures": 6,
+    "proof_figures": 6, "reporting": 9, "reranking": 6.5, "proving": 9, "cli": 10, "rating": 7,
+    "difficulty_sources": 8, "cli_difficulty": 9, "cli_review": 9, "__main__": 11, "highstakes": 7, "risks": 7.5,
+    "readiness": 8.5, "cli_audit": 9.5,
 }  # fmt: skip
 
 
