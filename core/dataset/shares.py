@@ -51,7 +51,14 @@ def _number(value: Any) -> tuple[float, bool] | None:
 
 
 def read_shares(path: str | Path, unit: str | None = None, limits: Limits | None = None) -> dict[str, float]:
-    """{category: share}, summing to 1, in the order of the file.
+    """{category: share}, summing to 1, in the order of the file; see `read_counted`."""
+    return read_counted(path, unit, limits)[0]
+
+
+def read_counted(
+    path: str | Path, unit: str | None = None, limits: Limits | None = None
+) -> tuple[dict[str, float], int | None]:
+    """({category: share} summing to 1 in the order of the file, how many requests they were counted from or None for shares).
 
     `unit`: "fraction" (0.45), "percent" (45) or "count". Left None, it is read off the file where that is certain: a percent sign,
     a column called percent or count, or values that sum to 1. Values that sum to 100 are asked about, not guessed.
@@ -98,7 +105,8 @@ def read_shares(path: str | Path, unit: str | None = None, limits: Limits | None
             f"{name} writes {signs} of {len(values)} shares with a percent sign and the others without. Write all alike."
         )
     unit = unit or ("percent" if signs else _UNITS.get(names.key(share)))
-    return _normal(values, unit, name)
+    counted = unit == "count" and all(value == int(value) for value in values.values())
+    return _normal(values, unit, name), int(math.fsum(values.values())) if counted else None
 
 
 def _named(rows: list[dict]) -> tuple[str, str] | None:

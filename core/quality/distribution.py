@@ -15,9 +15,11 @@ from core.errors import InputError, MissingInput
 from core.quality import mismatch
 from core.workspace import Dataset, Inputs, Output
 
+# shares: of production, in place of records; total: how many requests they were counted from, None when they are exact.
 DEFAULTS = {
     "column": "category",
     "shares": None,
+    "total": None,
     "alpha": 0.5,
     "flag_ratio": 2.0,
     "confidence": 0.95,
@@ -127,9 +129,11 @@ def compare(
     confidence: float = 0.95,
     draws: int = 2000,
     seed: int = 0,
+    drawn: Mapping[str, np.ndarray] | None = None,
 ) -> Comparison:
     """Compare category counts of training with counts or shares of production.
 
+    `drawn`: category -> (B,) shares drawn from what is known of production's, for shares that are themselves estimates.
     `sampled`: production are counts of records; by default it is told from whether they sum to 1 (then: shares). `draws` 0
     leaves the interval out. Errors: a side without records, a negative or non-finite value.
     """
@@ -154,7 +158,7 @@ def compare(
     p_soft, q_soft = mismatch.smoothed(counts, alpha) if sampled else p, mismatch.smoothed(t, alpha)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = q / p
-    low, high = mismatch.bootstrap_kl(t, counts, sampled, alpha, draws, confidence, seed) if draws else (None, None)
+    low, high = _interval(names, t, counts, sampled, alpha, draws, confidence, seed, drawn)
     null_mean, null_line = mismatch.null_band(
         len(names), int(t.sum()), int(counts.sum()) if sampled else None, confidence
     )
@@ -185,6 +189,19 @@ def compare(
         flag_ratio=flag_ratio,
         confidence=confidence,
     )
+
+
+def _interval(
+    names: Sequence[str], training: np.ndarray, production: np.ndarray, sampled: bool, alpha: float, draws: int,
+    confidence: float, seed: int, drawn: Mapping[str, np.ndarray] | None,
+) -> tuple[float | None, float | None]:  # fmt: skip
+    if not draws:
+        return None, None
+    shares = None
+    if drawn:
+        size = len(next(iter(drawn.values())))
+        shares = np.stack([np.asarray(drawn.get(name, np.zeros(size)), dtype=np.float64) for name in names], axis=1)
+    return mismatch.bootstrap_kl(training, production, sampled, alpha, draws, confidence, seed, drawn=shares)
 
 
 def _flag(ratio: float, limit: float) -> str:
@@ -281,17 +298,24 @@ def compare_datasets(
     production: Dataset | None,
     shares: Mapping[str, float] | None = None,
     column: str = "category",
+    total: int | None = None,
     **options,
 ) -> Comparison:
-    """`compare` over one column of two datasets; `shares` stand in for production records (column category only)."""
+    """`compare` over one column of two datasets; `shares` stand in for production records (column category only), counted from
+    `total` requests or, without it, exact."""
     left, right, order = column_counts(training, production, column)
     if right is None:
         if not shares:
             raise MissingInput(
                 "There is nothing to compare with. Import a production sample, or give the production shares."
             )
-        return compare(left, shares, sampled=False, order=order, **options)
+        return compare(left, counted_from(shares, total), sampled=total is not None, order=order, **options)
     return compare(left, right, sampled=True, order=order, **options)
+
+
+def counted_from(shares: Mapping[str, float], total: int | None) -> dict[str, float]:
+    """The counts behind shares of `total` requests; the shares themselves without it."""
+    return dict(shares) if total is None else {name: round(share * total) for name, share in shares.items()}
 
 
 def _values(dataset: Dataset, column: str) -> pa.ChunkedArray:
@@ -359,10 +383,14 @@ def run(inputs: Inputs) -> Output:
     training, production = inputs.datasets["training"], inputs.datasets.get("production")
     inputs.progress(0, 1, "comparing categories")
     options = {name: params[name] for name in ("alpha", "flag_ratio", "confidence", "draws", "seed")}
-    comparison = compare_datasets(training, production, params["shares"], params["column"], **options)
+    comparison = compare_datasets(training, production, params["shares"], params["column"], params["total"], **options)
     plan = rebalance(comparison)
     table = comparison.table().append_column("keep", pa.array(plan.downsample)).append_column("add", pa.array(plan.add))
-    info = comparison.info() | {"column": params["column"], "sampled": production is not None, "warnings": []}
+    info = comparison.info() | {
+        "column": params["column"],
+        "sampled": comparison.production is not None,
+        "warnings": [],
+    }
     for dataset in (training, production):
         without = unlabelled(dataset, params["column"]) if dataset is not None else 0
         if without:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PATH = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 """Inverse penalties to choose from, from strong to weak."""
 BLOCK = 2**23  # values of (rows, folds, classes) held at once: 32 MB
-STEPS = 30  # of L-BFGS
+STEPS = 10  # of L-BFGS; on clinc150_noisy more rank no better and have a higher log-loss
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,23 @@ def out_of_fold(
     fit.learn(inverse_penalty, steps)
     progress(1, 1, "labels learnt")
     return OutOfFold(fit.held_out(), inverse_penalty, float(fit.log_losses().mean()))
+
+
+def predict(
+    vectors: np.ndarray, labels: np.ndarray, others: np.ndarray, inverse_penalty: float, steps: int = STEPS
+) -> np.ndarray:
+    """(M, K) float32 probabilities of labels 0..K-1 for other vectors (M, d), by one regression that learns from all of (N, d)."""
+    import torch
+
+    x, more = (
+        torch.from_numpy(np.concatenate([rows, np.ones((len(rows), 1))], axis=1).astype(np.float32))
+        for rows in (vectors, others)
+    )
+    fit = _Fit(x, torch.from_numpy(labels.astype(np.int64)), torch.ones(len(x), dtype=torch.int64), 1)
+    fit.learn(inverse_penalty, steps)
+    weights = fit.weights.detach()
+    parts = [(more[i : i + fit.size] @ weights).softmax(1).numpy() for i in range(0, len(more), fit.size)]
+    return np.concatenate(parts) if parts else np.zeros((0, fit.classes), np.float32)
 
 
 class _Fit:

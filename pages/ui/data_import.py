@@ -9,7 +9,7 @@ import streamlit as st
 from core import jobs
 from core.dataset.importing import import_file
 from core.dataset.preview import Preview
-from core.dataset.shares import read_shares
+from core.dataset.shares import read_counted
 from core.errors import InputError, QuadrantError
 from core.workspace import Workspace, open_workspace
 from pages.ui import data_source, state
@@ -123,21 +123,21 @@ def offer_shares(source: Source) -> None:
     """Use a file of category shares as production, its unit asked for where the file does not say it."""
     unit = st.selectbox("The numbers are", list(UNITS), format_func=UNITS.get, key="data.unit")
     try:
-        shares = read_shares(source.path, unit)
+        shares, total = read_counted(source.path, unit)
     except QuadrantError as error:
         st.error(data_source.told(error, source))
         return
     shares_table(shares)
     if st.button("Use as production shares", type="primary", key="data.shares.file"):
-        use_shares(shares)
+        use_shares(shares, total)
         data_source.done(source, keep=False)
         st.rerun()
 
 
-def use_shares(shares: dict[str, float]) -> None:
-    """Make these the production of the workspace, and compare categories anew."""
+def use_shares(shares: dict[str, float], total: int | None = None) -> None:
+    """Make these, counted from `total` requests when they were counted, the production of the workspace; compare categories anew."""
     workspace = state.workspace()
-    workspace.set_shares(shares)
+    workspace.set_shares(shares, total)
     if workspace.dataset() is not None:
         jobs.start(workspace, ["run", "distribution"], "Compare categories with production")
 

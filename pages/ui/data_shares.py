@@ -46,13 +46,13 @@ def edit() -> None:
             ),
         },
     )  # fmt: skip
-    shares, fault = _read(table, unit)
+    shares, total, fault = _read(table, unit)
     st.caption("A category left empty is one that production never asks for.")
     if fault:
         st.caption(literal(fault))
     if st.button("Use these shares", type="primary", disabled=bool(fault), key="data.shares.use"):
         try:
-            use_shares(shares)
+            use_shares(shares, total)
         except QuadrantError as error:
             st.error(literal(error, 400))
             return
@@ -60,21 +60,22 @@ def edit() -> None:
         st.rerun()
 
 
-def _read(table: dict, unit: str) -> tuple[dict[str, float], str]:
-    """({category: share}, what is wrong with the table yet)."""
+def _read(table: dict, unit: str) -> tuple[dict[str, float], int | None, str]:
+    """({category: share}, requests counted or None for shares, what is wrong with the table yet)."""
     shares: dict[str, float] = {}
     for name, value in zip(table["category"], table["share"], strict=True):
         if value is None or math.isnan(value) or value == 0:
             continue
         name = str(name or "")
         if not name:
-            return {}, "One share has no category. Name it."
+            return {}, None, "One share has no category. Name it."
         if name in shares:
-            return {}, f"The category {name} stands twice. Add the two up."
+            return {}, None, f"The category {name} stands twice. Add the two up."
         shares[name] = float(value)
     total = math.fsum(shares.values())
     if not shares:
-        return {}, "Type at least one share."
+        return {}, None, "Type at least one share."
     if unit == PERCENT and abs(total - 100) > SLACK:
-        return {}, f"The shares sum to {total:g} %; they must sum to 100 %."
-    return {name: value / total for name, value in shares.items()}, ""
+        return {}, None, f"The shares sum to {total:g} %; they must sum to 100 %."
+    whole = unit == COUNTS and all(value == int(value) for value in shares.values())
+    return {name: value / total for name, value in shares.items()}, int(total) if whole else None, ""
