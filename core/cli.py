@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from core import cli_audit, cli_difficulty, cli_export, cli_review, cli_versions, jobs
+from core import cli_audit, cli_difficulty, cli_export, cli_review, cli_search, cli_versions, jobs
 from core.cluster import Compute
 from core.errors import InputError, QuadrantError
 from core.jobs import Reporter, run_steps
@@ -520,6 +520,7 @@ def gc(workspace: Where = HERE, json_: Json = False) -> None:
 
 cli_difficulty.add_to(app, say)
 cli_review.add_to(app, say)
+cli_search.add_to(app, say)
 cli_audit.add_to(app, say)
 cli_export.add_to(app, say)
 cli_versions.add_to(app, say)

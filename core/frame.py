@@ -58,6 +58,7 @@ DERIVED = {
     "heldout": ("Held out as validation", "category", "influence"),
     "ifd": ("IFD of 1 or more", "category", "difficulty"),
 }
+RATED_IN_FILE = "Difficulty rating"
 HEURISTICS = ("ifd_ppl", "ifd_loss", "nll", "perplexity")
 DIFFICULTY = (
     "difficulty", "rated_difficulty", "llm_overall", "classifier", "llm_knowledge", "llm_reasoning", *HEURISTICS,
@@ -101,14 +102,17 @@ def reranked(workspace: Workspace) -> dict[str, str]:
 def available(workspace: Workspace, data: Dataset) -> dict[str, tuple[str, str]]:
     """{name: (title, kind)} of the columns that can be asked for now, without reading their values."""
     names = {name: (title, "category") for name, title in FROM_RECORDS.items() if has_values(data, name)}
-    names |= {n: (t, kind) for n, (t, kind, step) in DERIVED.items() if current(workspace, step)}
+    known = from_results(workspace)
+    steps = {step for *_, step in DERIVED.values()} | {step for _, _, step, _ in known.values()}
+    there = {step for step in steps if current(workspace, step)}  # asked once each: several columns share a step
+    names |= {n: (t, kind) for n, (t, kind, step) in DERIVED.items() if step in there}
     names |= {
         "prompt_words": ("Prompt length (words)", "number"),
         "response_words": ("Response length (words)", "number"),
     }
     if has_values(data, "difficulty"):
-        names["difficulty"] = ("Difficulty rating", "number")
-    names |= {n: (t, kind) for n, (t, kind, step, _) in from_results(workspace).items() if current(workspace, step)}
+        names["difficulty"] = (RATED_IN_FILE, "number")
+    names |= {n: (t, kind) for n, (t, kind, step, _) in known.items() if step in there}
     names |= {n: (title, "number") for n, title in reranked(workspace).items()}
     names["verdict"] = ("Audit verdict", "category")
     names |= {n: (n.removeprefix(FIELD_PREFIX), "category") for n in data.columns if n.startswith(FIELD_PREFIX)}
@@ -164,7 +168,7 @@ def column(workspace: Workspace, data: Dataset, name: str) -> Column:
 def words(column: pa.ChunkedArray) -> np.ndarray:
     """(N,) float64: runs of characters between white space. Languages written without spaces count by characters instead."""
     text = pc.fill_null(column, "")
-    spaced = pc.list_value_length(pc.split_pattern_regex(pc.utf8_trim_whitespace(text), r"\s+"))
+    spaced = pc.list_value_length(pc.ascii_split_whitespace(pc.utf8_trim_whitespace(text)))
     counts = _numbers(spaced)
     length = _numbers(pc.utf8_length(text))
     dense = length > 12 * np.maximum(counts, 1)  # Chinese, Japanese, Thai: hardly a space in it
@@ -207,13 +211,21 @@ def _derived(workspace: Workspace, data: Dataset, name: str) -> tuple[np.ndarray
 
 def difficulty_sources(workspace: Workspace, data: Dataset) -> list[tuple[str, str]]:
     """(name, title) of the difficulty columns that exist now, best first."""
-    known = available(workspace, data)
-    return [(name, known[name][0]) for name in DIFFICULTY if name in known]
+    there = {step for step in {FROM_RESULTS[n][2] for n in DIFFICULTY if n in FROM_RESULTS} if current(workspace, step)}
+    return [
+        (name, _plain_title(name))
+        for name in DIFFICULTY
+        if (FROM_RESULTS[name][2] in there if name in FROM_RESULTS else has_values(data, name))
+    ]
 
 
-def axis_title(workspace: Workspace, data: Dataset, name: str) -> str:
+def _plain_title(name: str) -> str:
+    return FROM_RESULTS[name][0] if name in FROM_RESULTS else RATED_IN_FILE if name == "difficulty" else name
+
+
+def axis_title(name: str) -> str:
     """A difficulty column as axes, hovers and manifests call it: what no person or model rated is called a heuristic."""
-    title = dict(difficulty_sources(workspace, data)).get(name, name)
+    title = _plain_title(name)
     if name in HEURISTICS:
         return f"Heuristic: {title}"
     return f"{title}, as in the file" if name == "difficulty" else title

@@ -16,7 +16,7 @@ FLOORS = {
     "versions": 8, "version_history": 8.5, "version_figures": 9, "recipes": 9, "cli_export": 9.5,
     "cli_versions": 9.5, "rebalancing": 8, "relabelling": 7.5, "cli_quality": 9, "audit_figures": 6,
     "proof_figures": 6, "reporting": 9, "reranking": 6.5, "proving": 9, "cli": 10, "rating": 7,
-    "difficulty_sources": 8, "cli_difficulty": 9, "cli_review": 9, "__main__": 11, "highstakes": 7, "risks": 7.5,
+    "difficulty_sources": 8, "cli_difficulty": 9, "cli_review": 9, "cli_search": 9, "__main__": 11, "highstakes": 7, "risks": 7.5,
     "readiness": 8.5, "cli_audit": 9.5,
 }  # fmt: skip
 
