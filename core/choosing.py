@@ -139,7 +139,7 @@ def pick(
     source = difficulty or next((name for name, _ in difficulty_sources(workspace, data)), None)
     which = {} if influence == "influence" else {"influence": influence}
     # The title says "Heuristic" where nobody rated, so a subset and its export manifest say so too.
-    which["difficulty_axis"] = axis_title(workspace, data, source) if source else None
+    which["difficulty_axis"] = axis_title(source) if source else None
     return replace(found, params={**found.params, "difficulty": source, **which})
 
 

@@ -31,7 +31,7 @@ def _row(workspace: Workspace, data: Dataset, name: str, words: np.ndarray, rate
     known = np.isfinite(values)
     both = known & np.isfinite(rated)
     row: dict[str, Any] = {
-        "name": name, "title": axis_title(workspace, data, name), "heuristic": name in HEURISTICS, "records": int(known.sum()),
+        "name": name, "title": axis_title(name), "heuristic": name in HEURISTICS, "records": int(known.sum()),
         "rated": int(both.sum()), "length": _told(spearman(values[known], words[known])) if known.sum() >= LEAST else None,
         "ratings": None, "low": None, "high": None, "matched": None, "unseen": False,
     }  # fmt: skip

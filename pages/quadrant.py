@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from core.frame import column, difficulty_sources, influence_sources
+from core.frame import axis_title, column, difficulty_sources, influence_sources
 from core.influence.selection.strategies import Frame
 from core.steps import current
 from core.workspace import Dataset, Workspace
@@ -24,11 +24,16 @@ def page() -> None:
         st.page_link("pages/data.py", label="Open a file", icon=":material/folder_open:")
         return
     st.markdown("Which records are hard, which of them help, and which are worth the budget?")
-    shown = st.segmented_control(
-        "What to show", VIEWS, default=state.remembered("quadrant.view", VIEWS[0]), key="quadrant.view",
-        label_visibility="collapsed", required=True,
-    )  # fmt: skip
-    state.remember("quadrant.view", shown)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        shown = st.segmented_control(
+            "What to show", VIEWS, default=state.remembered("quadrant.view", VIEWS[0]), key="quadrant.view",
+            label_visibility="collapsed", required=True,
+        )  # fmt: skip
+        state.remember("quadrant.view", shown)
+        if shown == VIEWS[0]:
+            with st.container(horizontal=True, horizontal_alignment="right"):
+                quadrant_rerank.popover(workspace)
+                quadrant_how.settings(workspace)
     if shown == VIEWS[1]:
         from pages.ui import difficulty_view
 
@@ -38,14 +43,14 @@ def page() -> None:
         workspace, data, state.remembered("quadrant.source", None), state.remembered("quadrant.query", "influence")
     )
     influence = current(workspace, "influence")
-    cuts = ("median", "median")
+    cuts, told = ("median", "median"), ()
     if influence is None or seen.difficulty is None or not _any(seen.frame):
         _without(workspace, data, seen, influence is not None)
     else:
-        cuts = _with(workspace, data, seen)
-    quadrant_budget.panel(workspace, data, seen, cuts)
+        cuts, told = _with(workspace, data, seen)
+    quadrant_budget.panel(workspace, data, seen, cuts, told)
     if influence is not None and _any_influence(seen.frame):
-        quadrant_budget.extremes(data, seen)
+        quadrant_budget.extremes(data, seen, influence.params["score"] != "self-influence")
         quadrant_how.how(workspace, influence, current(workspace, "difficulty"))
     record_id = state.remembered("quadrant.reading", "")
     if record_id:
@@ -61,10 +66,10 @@ def _any(frame: Frame) -> bool:
     return _any_influence(frame) and bool((np.isfinite(frame.difficulty) & np.isfinite(frame.influence)).any())
 
 
-def _with(workspace: Workspace, data: Dataset, seen: View) -> tuple[str, str]:
-    """Both axes are there: the plot and the four quadrants. Returns the cuts."""
+def _with(workspace: Workspace, data: Dataset, seen: View) -> tuple[tuple[str, str], tuple[str, ...]]:
+    """Both axes are there: the plot and the four quadrants. Returns the cuts and what is noted of them."""
     _query_field(workspace, seen)
-    source, colour, first, second, more = st.columns([3, 2.4, 1.5, 1.5, 1.5], vertical_alignment="bottom")
+    source, colour, first, second = st.columns([3, 2.4, 1.5, 1.5], vertical_alignment="bottom")
     _source_field(source, workspace, data, seen)
     titles = quadrant_plot.colours_of(workspace, data)
     kept = state.remembered("quadrant.colour", "quadrant")
@@ -75,20 +80,18 @@ def _with(workspace: Workspace, data: Dataset, seen: View) -> tuple[str, str]:
     )  # fmt: skip
     state.remember("quadrant.colour", paint)
     cuts = quadrant_plot.cut_fields(first, second)
-    with more:
-        quadrant_how.settings(workspace)
     placed, cuts = quadrant_plot.place(seen, cuts)
     quadrant_plot.plot(workspace, data, seen, placed, paint)
     _captions(workspace, seen, placed)
     quadrant_plot.cards(data, seen, placed)
-    return cuts
+    return cuts, tuple(placed.notes)
 
 
 def _source_field(where, workspace: Workspace, data: Dataset, seen: View) -> None:
     names = [name for name, _ in difficulty_sources(workspace, data)]
     chosen = where.selectbox(
         "Difficulty", names, index=names.index(seen.source),
-        format_func=lambda n: short(data_of.source_title(workspace, data, n), 70), key="quadrant.source",
+        format_func=lambda n: short(axis_title(n), 70), key="quadrant.source",
         help="Ratings by people or a model first; the others are heuristics of the model's own losses. Rate records, or have them "
         "rated, under Difficulty and ratings.",
     )  # fmt: skip
@@ -101,13 +104,10 @@ def _source_field(where, workspace: Workspace, data: Dataset, seen: View) -> Non
 def _query_field(workspace: Workspace, seen: View) -> None:
     """Which query is on the axis, where several were asked."""
     titles = dict(influence_sources(workspace))
-    where, more = st.columns([5.4, 2], vertical_alignment="bottom")
-    with more:
-        quadrant_rerank.popover(workspace)
     if len(titles) < 2:
         return
     names = list(titles)
-    chosen = where.selectbox(
+    chosen = st.selectbox(
         "Influence", names, index=names.index(seen.query), format_func=lambda n: short(titles[n], 90), key="quadrant.query",
         help="Exact columns first, then re-rankings for other validation sets; the picks below follow the one on the axis.",
     )  # fmt: skip
@@ -146,29 +146,23 @@ def _captions(workspace: Workspace, seen: View, placed) -> None:
     held = int(seen.heldout.sum())
     if held:
         said.append(f"The {held:,} rings are held out as the validation set: in no quadrant, never picked.")
-    st.caption(literal(" ".join(said), 900))
-    notes = [note for note in placed.notes if note]
-    if info.get("proxy") and info.get("sentence"):
-        notes.insert(0, info["sentence"])
-    if notes:
-        st.caption(literal(" ".join(notes), 900))
-    for warning in info.get("warnings", []):
-        st.warning(literal(warning, 400), icon=":material/warning:")
+    said += [note for note in placed.notes if note]
+    st.caption(literal(" ".join(said), 1500))
+    limits = [literal(line, 500) for line in quadrant_how.limits(info)]
+    if limits:
+        st.warning("  \n".join(limits), icon=":material/warning:")
 
 
 def _without(workspace: Workspace, data: Dataset, seen: View, has_influence: bool) -> None:
     """An axis is missing: what is known of the other, and what the missing one waits for."""
-    left, right = st.columns([5, 1.5], vertical_alignment="bottom")
-    with right:
-        quadrant_how.settings(workspace)
     missing = ("difficulty", "Difficulty") if has_influence and seen.difficulty is None else ("influence", "Influence")
     if has_influence and seen.difficulty is not None:
         st.info(
             "No record has both a difficulty and an influence, so nothing can be placed. Choose another difficulty, or map a rating."
         )
     if seen.difficulty is not None:
-        _source_field(left, workspace, data, seen)
-        values, title, lines = seen.frame.difficulty, data_of.source_title(workspace, data, seen.source), ("median",)
+        _source_field(st, workspace, data, seen)
+        values, title, lines = seen.frame.difficulty, axis_title(seen.source), ("median",)
     elif has_influence:
         values, title, lines = seen.frame.influence, quadrant_how.axis(workspace), ("median", "zero")
     else:

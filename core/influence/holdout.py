@@ -37,7 +37,8 @@ def choose(
     rows = np.flatnonzero(np.asarray(able, bool) & first)
     if len(rows) < 2:
         raise InputError(
-            f"{len(rows)} records have a response; at least 2 are needed to hold some out. Import a validation set."
+            f"The training data has {len(rows)} different record{'' if len(rows) == 1 else 's'} with a response; at least 2 are "
+            "needed to hold some out as a validation set. Import a validation set."
         )
     wanted = max(round(share * len(rows)), minimum)
     size = min(wanted, max(1, len(rows) // 5))

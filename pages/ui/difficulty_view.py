@@ -3,12 +3,11 @@
 import streamlit as st
 
 from core.difficulty_sources import compare
-from core.frame import FROM_RESULTS, difficulty_sources
+from core.frame import FROM_RESULTS, axis_title, difficulty_sources
 from core.rating import ratings_here
 from core.steps import current
 from core.workspace import Dataset, Workspace
 from pages.ui import difficulty_classifier, difficulty_learned, difficulty_llm, difficulty_rate, state
-from pages.ui import quadrant_data as data_of
 from pages.ui.quadrant_plot import number
 from pages.ui.safe import literal, short
 
@@ -42,7 +41,7 @@ def _sources(workspace: Workspace, data: Dataset, given: dict[str, tuple[int, st
     axis = chosen if chosen in names else names[0]
     keys = [r.key if (r := current(workspace, FROM_RESULTS[n][2])) else "" for n in names if n in FROM_RESULTS]
     rows = _compared(data.digest, str(workspace.path), "/".join(keys), str(sorted(given.items())), workspace, data)
-    title = data_of.source_title(workspace, data, axis)
+    title = axis_title(axis)
     st.markdown(
         f"On the axis: **{literal(title)}**. Each source stays a column of its own; another is chosen above the plot."
     )
@@ -58,8 +57,8 @@ def _sources(workspace: Workspace, data: Dataset, given: dict[str, tuple[int, st
         },
         hide_index=True, width="stretch",
         column_config={
-            "on the axis": st.column_config.TextColumn("Axis", width=50),
-            "source": st.column_config.TextColumn("Source", width="medium"),
+            "on the axis": st.column_config.TextColumn("Axis", width=40),
+            "source": st.column_config.TextColumn("Source", width=310),
             "records": st.column_config.NumberColumn("Records", format="localized", help="That have a value."),
             "with length": st.column_config.NumberColumn(
                 "ρ with length", format="%.2f", help="Rank correlation with the words of the response: what length alone may explain.",

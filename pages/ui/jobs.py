@@ -9,7 +9,7 @@ from pages.ui import state
 from pages.ui.safe import literal
 
 POLL = 1.0  # seconds
-RESUMED = (("proof",), ("select",))  # commands that go on where they stopped when they are said again
+RESUMED = ("proof", "select", "tokens", "run")  # commands that go on where they stopped when they are said again
 
 
 def launch(command: list[str], title: str) -> None:
@@ -65,12 +65,17 @@ def _ended(job: Job) -> None:
             st.caption(literal(job.error, 400))
         left, right = st.columns(2)
         if left.button("Resume", key="job.resume", width="stretch"):
-            if job.command[:1] in RESUMED:
-                launch(list(job.command), job.title)
-            launch(["run", "--all"], "Analysis")
+            launch(*resumed(job))
         if right.button("Dismiss", key="job.dismiss", width="stretch"):
             state.remember("job.dismissed", job.id)
             st.rerun()
+
+
+def resumed(job: Job) -> tuple[list[str], str]:
+    """(command, title) that goes on with a job: the same again where that is known, else the whole analysis."""
+    if job.command and job.command[0] in RESUMED:
+        return list(job.command), job.title
+    return ["run", "--all"], "Analysis"
 
 
 def waiting_for(step: str, what: str) -> None:

@@ -6,7 +6,7 @@ import streamlit as st
 from core import figures
 from core.decisions import open_reviews
 from core.errors import MissingInput, QuadrantError
-from core.influence.selection.strategies import STRATEGIES, Selection, heavy, parse_budget
+from core.influence.selection.strategies import STRATEGIES, Selection, heavy, lacks, parse_budget
 from core.review.subsets import add_subset
 from core.workspace import Dataset, Workspace
 from pages.ui import palette, quadrant_picks, quadrant_rivals, state
@@ -14,9 +14,21 @@ from pages.ui import quadrant_data as data_of
 from pages.ui.quadrant_data import View
 from pages.ui.safe import literal, short
 
+WANTS = {
+    "influence": "influence",
+    "difficulty": "a difficulty",
+    "like": "influence or a difficulty to match",
+    "cluster": "clusters",
+    "category": "categories",
+    "embeddings": "the embedding",
+    "validation_embeddings": "an embedded validation set",
+    "uncovered_embeddings": "the holes against production",
+    "production_shares": "production's categories",
+}  # columns of the frame of candidates
 
-def panel(workspace: Workspace, data: Dataset, seen: View, cuts: tuple[str, str]) -> None:
-    """Everything between the wish for a budget and the selection."""
+
+def panel(workspace: Workspace, data: Dataset, seen: View, cuts: tuple[str, str], told: tuple[str, ...] = ()) -> None:
+    """Everything between the wish for a budget and the selection; `told`: notes of the cuts that stand above already."""
     st.subheader("Spend a budget")
     able = quadrant_picks.strategies(seen.frame)
     strategy, budget_text, seed, options = _fields(able, seen)
@@ -34,15 +46,21 @@ def panel(workspace: Workspace, data: Dataset, seen: View, cuts: tuple[str, str]
     others = {name: found if name == strategy else others[name] for name in able if name == strategy or name in others}
     left, right = st.columns([2, 3], gap="large")
     with left:
-        _summary(workspace, data, seen, found, budget)
+        _summary(workspace, data, seen, found, told)
     with right:
         _mix(workspace, seen, found)
     quadrant_rivals.table(workspace, seen, found, others)
     quadrant_rivals.pairs(seen, others)
     quadrant_rivals.waiting(waiting, budget, seed)
-    unable = [STRATEGIES[name].title for name in STRATEGIES if name not in able]
+    unable = [f"{STRATEGIES[name].title} ({_wants(name, seen)})" for name in STRATEGIES if name not in able]
     if unable:
-        st.caption(f"Not able yet, for want of a score, clusters, production or a validation set: {', '.join(unable)}.")
+        st.caption(f"Not able yet: {'; '.join(unable)}.")
+
+
+def _wants(strategy: str, seen: View) -> str:
+    """What a strategy waits for, in words."""
+    missing = lacks(strategy, seen.frame) or ("like",)
+    return "needs " + " and ".join(dict.fromkeys(WANTS.get(name, name) for name in missing))
 
 
 def _fields(able: list[str], seen: View) -> tuple[str, str, int, quadrant_picks.Chosen]:
@@ -85,7 +103,7 @@ def _option(where, strategy: str, able: list[str], seen: View) -> quadrant_picks
     return ()
 
 
-def _summary(workspace: Workspace, data: Dataset, seen: View, found: Selection, budget: int) -> None:
+def _summary(workspace: Workspace, data: Dataset, seen: View, found: Selection, told: tuple[str, ...]) -> None:
     count = len(found.record_ids)
     st.markdown(f"### {count:,} records")
     removed = data.count - len(seen.frame.ids) - int(seen.heldout.sum())
@@ -93,7 +111,7 @@ def _summary(workspace: Workspace, data: Dataset, seen: View, found: Selection, 
         f"{100 * count / max(1, len(seen.frame.ids)):.1f} % of the {len(seen.frame.ids):,} records that can be picked"
     )
     st.caption(base + (f"; {removed:,} removed ones are out of reach." if removed else "."))
-    first, *rest = found.notes or ("",)
+    first, *rest = [note for note in found.notes if note not in told] or ("",)
     if first:
         st.markdown(literal(first, 500))
     if any(rest):
@@ -168,27 +186,34 @@ def _mix(workspace: Workspace, seen: View, found: Selection) -> None:
     st.plotly_chart(figure, theme="streamlit", config={"displayModeBar": False}, key="quadrant.mix")
 
 
-def extremes(data: Dataset, seen: View, most: int = 10) -> None:
-    """The records that help most and harm most; a click on a row opens the record."""
+def extremes(data: Dataset, seen: View, signed: bool = True, most: int = 10) -> None:
+    """Both ends of influence, of which only a signed score says help and harm; a click on a row opens the record."""
     from pages.ui.quadrant_plot import number, reading
 
     helpful = np.asarray(seen.frame.influence, float)
     known = np.flatnonzero(np.isfinite(helpful))
     order = known[np.lexsort((np.asarray(seen.frame.ids, str)[known], -helpful[known]))]
     below = int((helpful[known] < 0).sum())
-    st.subheader("Most influential, most harmful")
-    st.caption(
-        f"{below:,} of {len(known):,} records have an influence below 0: a step of training on them raises the validation loss. "
-        "Read them before removing them: an unusual record can be the right one. Click a row to read it."
-    )
-    worst = [r for r in order[::-1][:most] if helpful[r] < 0]
-    sides = (("Help most", order[:most], "top"), ("Harm most", np.array(worst, np.int64), "bottom"))
+    if signed:
+        st.subheader("Most influential, most harmful")
+        said = "a step of training on them raises the validation loss" if below else "no record harms by this score"
+        st.caption(
+            f"{below:,} of {len(known):,} records have an influence below 0: {said}. Read the last ones before removing them: an "
+            "unusual record can be the right one. Click a row to read it."
+        )
+        names = ("Help most", "Harm most" if below else "Help least")
+    else:
+        st.subheader("Highest and lowest self-influence")
+        st.caption("High ones move the model most: rare, hard or wrong records. Click a row to read it.")
+        names = ("Highest", "Lowest")
+    worst = [r for r in order[::-1][:most] if helpful[r] < 0 or not (below and signed)]
+    sides = ((names[0], order[:most], "top"), (names[1], np.array(worst, np.int64), "bottom"))
     for where, (title, rows, key) in zip(st.columns(2, gap="medium"), sides, strict=True):
         ids = tuple(seen.frame.ids[r] for r in rows)
         with where:
             st.markdown(f"**{title}**")
             if not ids:
-                st.caption("No record has an influence below 0." if key == "bottom" else "No record has an influence.")
+                st.caption("No record has an influence.")
                 continue
             found = data_of.texts(data.digest, ids, data)
 

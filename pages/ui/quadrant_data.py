@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.choosing import selection_frame
 from core.decisions import open_reviews
-from core.frame import FROM_RESULTS, HEURISTICS, axis_title, column, difficulty_sources, influence_sources
+from core.frame import FROM_RESULTS, HEURISTICS, column, difficulty_sources, influence_sources
 from core.influence.selection.strategies import Frame
 from core.review.ledger import ledger, removed_ids
 from core.steps import current
@@ -55,11 +55,6 @@ class View:
         mask = np.zeros(len(self.heldout), bool)
         mask[self.rows] = True
         return mask
-
-
-def source_title(workspace: Workspace, data: Dataset, name: str) -> str:
-    """A difficulty column as its axis calls it: what no person or model rated is a heuristic."""
-    return axis_title(workspace, data, name)
 
 
 def view(workspace: Workspace, data: Dataset, source: str | None, query: str = "influence") -> View:

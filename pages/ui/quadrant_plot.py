@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from core.errors import InputError
-from core.frame import available
+from core.frame import available, axis_title
 from core.influence.selection.quadrant import QUADRANTS, Quadrants, quadrants
 from core.workspace import Dataset, Workspace
 from pages.ui import palette, quadrant_how, records, state
@@ -81,7 +81,7 @@ def plot(workspace: Workspace, data: Dataset, seen: View, placed: Quadrants, col
     event = scatter(
         base.with_colour(paint).with_selected(chosen), "quadrant.plot", height=560,
         axes=Axes(
-            data_of.source_title(workspace, data, seen.source),
+            axis_title(seen.source),
             quadrant_how.axis(workspace),
             tuple(QUADRANTS[q] for q in (4, 3, 2, 1)),
             _first_view(seen, placed, x),
@@ -165,9 +165,11 @@ def _examples(data: Dataset, q: int, ids: np.ndarray) -> None:
     smallest = np.argpartition(ids.astype(str), min(EXAMPLES, len(ids) - 1))[:EXAMPLES]
     found = data_of.texts(data.digest, tuple(sorted(ids[smallest])), data)
     for record_id, row in found.items():
-        said, opener = st.columns([9, 1], gap="small", vertical_alignment="center")
-        said.caption(literal(short(row["prompt"], 110)))
-        opener.button(
+        line = st.container(
+            horizontal=True, gap="small", vertical_alignment="center", key=f"quadrant.line.{q}.{record_id}"
+        )
+        line.caption(literal(short(row["prompt"], 110)), width="stretch")
+        line.button(
             "", icon=":material/open_in_full:", key=f"quadrant.read.{q}.{record_id}", type="tertiary",
             help="Read this record in full", on_click=reading, args=(record_id,),
         )  # fmt: skip

@@ -18,7 +18,7 @@ def popover(workspace: Workspace) -> None:
     base = current(workspace, "influence")
     if base is None:
         return
-    with st.popover("Another validation set", icon=":material/swap_vert:", width="stretch"):
+    with st.popover("Another validation set", icon=":material/swap_vert:"):
         if base.params["model"] == MATCH:
             st.markdown(
                 "Re-ranking works on the gradients of a language model. The matching proxy has none: name a model in the settings."

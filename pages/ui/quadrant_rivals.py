@@ -40,7 +40,7 @@ def table(workspace: Workspace, seen: View, found: Selection, others: dict[str, 
         {k: v for k, v in rows.items() if any(x is not None for x in v)}, hide_index=True, width="stretch",
         height="content", key="quadrant.rivals",
         column_config={
-            "strategy": config.TextColumn("Strategy", width=250),
+            "strategy": config.TextColumn("Strategy", width=300),
             "overlap": config.ProgressColumn(
                 "Overlap", help="Jaccard: records in both picks, of those in either.", format="%.0f %%", min_value=0, max_value=100
             ),
@@ -58,6 +58,7 @@ def table(workspace: Workspace, seen: View, found: Selection, others: dict[str, 
         },
     )  # fmt: skip
     st.caption(literal(_said(workspace, seen, found), 900))
+    st.page_link("pages/proof.py", label="Does it help here? Train on these and see", icon=":material/science:")
 
 
 def _said(workspace: Workspace, seen: View, found: Selection) -> str:
@@ -65,9 +66,7 @@ def _said(workspace: Workspace, seen: View, found: Selection) -> str:
     chance = expected_jaccard(len(seen.frame.ids), size, size)
     lines = [f"Two independent random picks of this size overlap by {100 * chance:.1f} % on average."]
     if seen.frame.influence is not None:
-        lines.append(
-            "A high mean influence is what a strategy ranked by, no proof that it trains better: see Does it help here?"
-        )
+        lines.append("A high mean influence is what a strategy ranked by, no proof that it trains better.")
     reach = quadrant_picks.reached(workspace, seen)
     if reach is not None and reach.sampled:
         lines.append(
@@ -84,7 +83,7 @@ def pairs(seen: View, others: dict[str, Selection]) -> None:
     picks = {n: p for n, p in others.items() if len(p.rows)}
     if len(picks) < 2:
         return
-    with st.popover("Overlap of every pair", width="stretch"):
+    with st.popover("Overlap of every pair"):
         found = quadrant_picks.overlap_table(seen, picks)
         shown: dict[str, list] = {"strategy": [STRATEGIES[n].title for n in picks]}
         shown |= {n: [100 * float(v) for v in found[:, i]] for i, n in enumerate(picks)}

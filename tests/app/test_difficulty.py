@@ -50,7 +50,7 @@ def test_the_sources_are_listed_and_the_one_on_the_axis_is_named(opened, home):
 
 def test_the_axis_the_subset_and_its_manifest_say_heuristic(home):
     workspace = space(home)
-    assert axis_title(workspace, workspace.need(), "ifd_ppl").startswith("Heuristic: IFD")
+    assert axis_title("ifd_ppl").startswith("Heuristic: IFD")
     assert pick(workspace, "diq", 5, difficulty="nll").params["difficulty_axis"].startswith("Heuristic: NLL")
     assert pick(workspace, "diq", 5).params["difficulty_axis"] == "Difficulty rating, as in the file"
 

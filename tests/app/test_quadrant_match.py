@@ -2,7 +2,7 @@
 
 from core.influence.influence import DEFAULTS
 from core.influence.match.step import MATCH_LIMIT
-from pages.ui.quadrant_how import facts
+from pages.ui.quadrant_how import facts, limits
 
 
 def test_the_page_names_the_head_its_space_and_its_loss():
@@ -18,3 +18,20 @@ def test_the_page_names_the_head_its_space_and_its_loss():
 
 def test_the_default_is_the_matching_proxy_and_says_what_it_cannot_do():
     assert DEFAULTS["model"] == "match" and "wrong ones hardly better than chance" in MATCH_LIMIT
+
+
+def test_the_advice_follows_the_trials():
+    cheap = {
+        "model": "some/model",
+        "space": "lora",
+        "direction_kind": "mean",
+        "score": "dot product",
+        "warnings": ["A warning."],
+    }
+    first, advice = limits(cheap)
+    assert first == "A warning." and "gradients in LoRA space and held against the mean gradient" in advice
+    assert limits(cheap | {"space": "all", "direction_kind": "ggn"}) == ["A warning."]
+    assert "LoRA" not in limits(cheap | {"space": "all"})[1], (
+        "all parameters against the mean gradient: only that is said"
+    )
+    assert limits(cheap | {"model": DEFAULTS["model"]}) == ["A warning."], "the matching proxy has no such choice"

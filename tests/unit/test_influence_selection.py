@@ -12,7 +12,7 @@ from core.embedding.neighbours import knn
 from core.errors import InputError, MissingInput
 from core.influence.selection import by_embedding, spread
 from core.influence.selection.spending import capped, largest_remainder, quotas
-from core.influence.selection.strategies import STRATEGIES, Frame, heavy, overlap, parse_budget, select
+from core.influence.selection.strategies import STRATEGIES, Frame, able, heavy, lacks, overlap, parse_budget, select
 
 N = 200
 RNG = np.random.default_rng(5)
@@ -303,3 +303,9 @@ def test_a_pick_that_lacks_its_columns_is_refused_and_never_called_heavy(strateg
     if STRATEGIES[strategy].needs:
         with pytest.raises(MissingInput):
             select(strategy, bare, 2)
+
+
+def test_what_a_strategy_lacks_is_named():
+    bare = Frame(("a-1", "b-1"), difficulty=np.array([1.0, 2.0]))
+    assert lacks("diq quotas", bare) == ("influence", "category", "production_shares")
+    assert lacks("difficulty", bare) == () and able("difficulty", bare) and not able("diq", bare)

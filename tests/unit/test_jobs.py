@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -98,3 +99,20 @@ def test_a_job_remembers_what_to_say_to_resume_it():
 
     given = ["proof", "--learner", "head", "--workspace", "/a b", "--job", "7", "--seeds", "3"]
     assert _command(given) == ["proof", "--learner", "head", "--seeds", "3"]
+
+
+@pytest.mark.parametrize(
+    "command", [["run", "llm_difficulty"], ["tokens", "a-1"], ["proof", "--seeds", "3"], ["select", "--budget", "5"]]
+)
+def test_resume_says_the_same_command_again(command):
+    """`run --all` leaves out what is only done when asked for, so that a rating job would never have gone on."""
+    from core.jobs import Job
+    from pages.ui.jobs import resumed
+
+    job = Job("1", "Rate difficulty", "cancelled", [], "", "", "", None, tuple(command))
+    assert resumed(job) == (command, "Rate difficulty")
+    assert (
+        resumed(replace(job, command=()))[0]
+        == resumed(replace(job, command=("analyze", "f.csv")))[0]
+        == ["run", "--all"]
+    )

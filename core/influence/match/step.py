@@ -26,7 +26,7 @@ from core.workspace import Inputs, Output, digest_of
 MATCH_LIMIT = (
     "The proxy judges whether a response belongs to its prompt, not whether it is true: of planted faults it found swapped responses "
     "(AUROC .99), but wrong ones hardly better than chance (.6; docs/adr/0004-proxy-by-experiment.md). For decisions on content "
-    "name a pretrained model."
+    "name a pretrained model, with all parameters and the inverse curvature."
 )
 DIRECTIONS = {
     "ggn": "mean validation gradient times the inverse of the damped Gauss-Newton matrix of all training records "

@@ -20,7 +20,18 @@ from core.influence.selection.spending import capped, quotas
 BUDGET = re.compile(r"\s*([0-9][0-9_, ]*(?:\.[0-9]+)?|\.[0-9]+)\s*(%?)\s*")
 HEAVY = 2e10  # floating-point operations: above, a pick takes about a second or more and belongs into a job
 
-__all__ = ["Frame", "STRATEGIES", "Selection", "Strategy", "able", "heavy", "overlap", "parse_budget", "select"]
+__all__ = [
+    "Frame",
+    "STRATEGIES",
+    "Selection",
+    "Strategy",
+    "able",
+    "heavy",
+    "lacks",
+    "overlap",
+    "parse_budget",
+    "select",
+]
 
 
 @dataclass(frozen=True)
@@ -111,8 +122,13 @@ def select(strategy: str, frame: Frame, budget: str | int, seed: int = 0, **para
 
 def able(strategy: str, frame: Frame) -> bool:
     """Whether the frame holds what the strategy needs."""
+    return not lacks(strategy, frame)
+
+
+def lacks(strategy: str, frame: Frame) -> tuple[str, ...]:
+    """The columns of the frame that the strategy needs and that are not there; () = it can pick."""
     chosen = STRATEGIES[strategy]
-    return all(getattr(frame, name) is not None for name in (*chosen.needs, *chosen.by_default))
+    return tuple(name for name in (*chosen.needs, *chosen.by_default) if getattr(frame, name) is None)
 
 
 def heavy(strategy: str, frame: Frame, size: int) -> bool:
