@@ -128,10 +128,10 @@ def _subset_column(workspace: Workspace, data: Dataset) -> frame.Column:
 
 
 def default_filters(workspace: Workspace, data: Dataset) -> list[str]:
-    """The columns that the map can be filtered by at first: those that exist, with the best difficulty source."""
+    """The columns that the map can be filtered by at first: those that exist, with the best difficulty source and the saved selections."""
     known = known_columns(workspace, data)
     best = [name for name, _ in frame.difficulty_sources(workspace, data)[:1]]
-    wanted = [*FILTERS[:3], *best, *FILTERS[3:]]
+    wanted = [*FILTERS[:3], *best, *FILTERS[3:], SUBSET]
     return [name for name in wanted if name in known]
 
 

@@ -130,7 +130,7 @@ class ScatterDrawing extends ScatterState {
 
   look() {
     const { area, placed, view, fit } = this, zoom = Math.max(1, view.sx / fit.sx), room = (area.w * area.h) / Math.max(1, placed);
-    const size = Math.min(10, Math.min(7, Math.max(1.35, 0.52 * Math.sqrt(room))) * zoom ** 0.4);
+    const size = Math.min(10, Math.min(7, Math.max(1.35, 1.1 * room ** 0.36)) * zoom ** 0.4);
     const alpha = Math.min(0.9, Math.max(0.2, 0.88 * ((room * zoom ** 1.4) / 100) ** 0.2));
     const fadeTo = this.ground.map((v, k) => v * 0.55 + this.ink[k] * 0.45);
     // Rings lie over the points they are compared with: thin, and the paler the more of them there are.

@@ -257,6 +257,7 @@ class ScatterHands extends ScatterLinks {
       if (i < 0) continue;
       this.hover = i;
       this.showTip(i);
+      this.el.live.textContent = [...this.el.tip.children].map((part) => part.textContent).filter(Boolean).slice(0, 2).join(": ");
       return this.click(i);
     }
   }
