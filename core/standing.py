@@ -43,7 +43,7 @@ class _Held:
 @lru_cache(maxsize=12)
 def _standing(path: str, gone: frozenset[str], hand: frozenset[str], held: _Held) -> Mapping[str, Any]:
     result, data = held.result, held.data
-    kept = ~np.asarray(pc.is_in(data.column("record_id"), pa.array(sorted(gone))).to_numpy(), dtype=bool)
+    kept = ~np.asarray(pc.is_in(data.column("record_id"), pa.array(sorted(gone), pa.string())).to_numpy(), dtype=bool)
     if result.step == "duplicates":
         picked = np.asarray(
             pc.is_in(data.column("record_id"), pa.array(sorted(hand), pa.string())).to_numpy(), dtype=bool

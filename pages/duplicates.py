@@ -1,4 +1,5 @@
-"""Duplicates: contradictions to settle first, then near-duplicates at a live threshold and the record of each group that stays."""
+"""Duplicates: contradictions to settle first, then near-duplicates at a live threshold and the record of each group that stays, what
+leaks into the sets that judge the model, and responses that do not fit."""
 
 import streamlit as st
 
@@ -6,8 +7,10 @@ from core.quality.scorecard import TARGETS
 from core.steps import current
 from pages.ui import duplicates_contradictions as contradictions
 from pages.ui import duplicates_groups as groups
+from pages.ui import duplicates_leakage as leakage
+from pages.ui import duplicates_misfit as misfit
 from pages.ui import jobs, removal, state
-from pages.ui.duplicates_data import view
+from pages.ui.duplicates_data import MEASURES, STEP_OF, view
 from pages.ui.records import kept_mask
 from pages.ui.safe import literal
 
@@ -58,29 +61,59 @@ def main() -> None:
         return
     removal.undo_bar()
     lowest = result.info["floor"]
-    # The widgets of these two stand further down, and only in one of the two parts; their values are known before.
+    # The widgets of these two stand further down, and only in one of the parts; their values are known before.
     threshold = max(lowest, float(kept_setting("threshold", max(lowest, result.params["threshold"]))))
-    shown = view(workspace, data, result, round(threshold, 2), str(kept_setting("rule", "longest")))
+    rule = str(kept_setting("rule", "longest"))
+    shown = view(workspace, data, result, round(threshold, 2), rule)
+    kept = kept_mask(workspace, data)
     found = current(workspace, "contradictions")
-    pairs = None if found is None else contradictions.standing(found, data, kept_mask(workspace, data))
+    pairs = None if found is None else contradictions.standing(found, data, kept)
     headline(shown, result, None if pairs is None else len(pairs))
     names = {
         "contradictions": "Contradictions" + ("" if pairs is None else f" ({len(pairs):,})"),
         "groups": "Near-duplicates",
+        "leakage": "Leakage",
+        "misfit": "Response does not fit",
     }
     part = st.segmented_control(
         "Show", list(names), format_func=names.get, default="groups" if pairs == [] else "contradictions",
         key="duplicates.part", label_visibility="collapsed",
     )  # fmt: skip
-    if part != "groups":
+    if part == "leakage":
+        leakage.draw(workspace, data, kept)
+    elif part == "misfit":
+        misfit.draw(workspace, data, kept)
+    elif part != "groups":
         contradictions.draw(workspace, data, found, pairs)
     else:
-        if pairs:
-            st.warning(
-                f"{len(pairs):,} pairs contradict each other: settle these first. A keeper rule cannot know which is right.",
-                icon=":material/warning:",
-            )
-        groups.draw(workspace, data, result, shown, {i for p in pairs or () for i in (p["left_id"], p["right_id"])})
+        near_duplicates(workspace, data, result, shown, rule, pairs)
+
+
+def near_duplicates(workspace, data, result, shown, rule: str, pairs: list[dict] | None) -> None:
+    """The groups by the chosen measure; by words they have a result and a threshold of their own."""
+    if pairs:
+        st.warning(
+            f"{len(pairs):,} pairs contradict each other: settle these first. A keeper rule cannot know which is right.",
+            icon=":material/warning:",
+        )
+    by = st.segmented_control(
+        "Compare by", list(MEASURES), format_func=MEASURES.get, key="duplicates.by", required=True,
+        default=str(state.remembered("duplicates.by", "embedding")),
+    )  # fmt: skip
+    state.remember("duplicates.by", by)
+    if by == "words":
+        result = current(workspace, STEP_OF[by])
+        if result is None:
+            jobs.waiting_for(STEP_OF[by], "Near-duplicates by words")
+            return
+        lowest = result.info["floor"]
+        threshold = max(lowest, float(kept_setting("words_threshold", max(lowest, result.params["threshold"]))))
+        shown = view(workspace, data, result, round(threshold, 2), rule)
+        st.caption(
+            f"By words: {shown.facts['removable']:,} of {shown.kept:,} records to remove, {shown.facts['groups']:,} groups, "
+            f"{100 * shown.facts['ratio']:.1f} %."
+        )
+    groups.draw(workspace, data, result, shown, {i for p in pairs or () for i in (p["left_id"], p["right_id"])})
 
 
 main()

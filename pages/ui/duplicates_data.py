@@ -5,14 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from core.quality.duplicates import among, by_hand, groups, keepers, load_pairs, ranked, summary
+from core.quality.duplicates import HAND, among, by_hand, groups, keepers, load_pairs, ranked, summary
 from core.quality.pairs import Pairs
 from core.steps import current
 from core.workspace import Dataset, Result, Workspace
-from pages.ui.records import ids_of, kept_mask, positions
+from pages.ui.records import ids_of, kept_mask, positions, rows_of
 
 RULES = {"longest": "The longest reasoning and response", "first": "The first in the file"}
-HAND = "duplicates.keepers"
+MEASURES = {"embedding": "Meaning (embedding)", "words": "Words (shingles)"}
+STEP_OF = {"embedding": "duplicates", "words": "word_duplicates"}
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,19 @@ def ids_at(data: Dataset, rows: np.ndarray) -> list[str]:
     return [ids[row] for row in rows.tolist()]
 
 
-def similarity_to(workspace: Workspace, keeper: int, rows: np.ndarray) -> list[float | None]:
-    """Cosine similarity of the embedded texts of some records to that of the keeper, None when the vectors are gone."""
+def similarity_to(
+    workspace: Workspace, data: Dataset, result: Result, keeper: int, rows: np.ndarray
+) -> list[float | None]:
+    """Similarity of the compared texts of some records to that of the keeper: cosine, or Jaccard where words were compared; None
+    when the vectors are gone."""
+    if result.step == "word_duplicates":
+        from core.quality.shingles import jaccard
+
+        columns = ("prompt", "response") if result.info["text"] == "both" else (result.info["text"],)
+        found = rows_of(data, [ids_of(data)[keeper], *ids_at(data, rows)], columns)
+        texts = {row["record_id"]: "\n\n".join(row[name] or "" for name in columns) for row in found}
+        own = texts[ids_of(data)[keeper]]
+        return [jaccard(own, texts[i]) for i in ids_at(data, rows)]
     embed = current(workspace, "embed")
     if embed is None:
         return [None] * len(rows)
@@ -97,8 +109,11 @@ def similarity_to(workspace: Workspace, keeper: int, rows: np.ndarray) -> list[f
 
 
 def taken_of(workspace: Workspace, result: Result) -> str:
-    """One sentence: which text was compared, and with which model."""
-    embed = current(workspace, "embed")
+    """One sentence: which text was compared, and how."""
     what = {"prompt": "prompts", "response": "responses", "both": "prompts with their responses"}[result.info["text"]]
+    every = "every pair was compared, not a list of nearest neighbours."
+    if result.step == "word_duplicates":
+        return f"Similarity is the share of neighbouring word pairs that two {what} have in common (Jaccard); {every}"
+    embed = current(workspace, "embed")
     model = f", embedded with {embed.info['model']}" if embed else ""
-    return f"Similarity is the cosine of the {what}{model}; every pair was compared, not a list of nearest neighbours."
+    return f"Similarity is the cosine of the {what}{model}; {every}"

@@ -12,6 +12,8 @@ from pages.ui.records import rows_of
 from pages.ui.safe import literal, short
 
 PAGE = 100
+MOST = 200  # members of one group that are offered for comparison
+THRESHOLD = {"embedding": "duplicates.threshold", "words": "duplicates.words_threshold"}
 TOLD = ("prompt", "response", "reasoning", "category", "annotator", "line")
 
 
@@ -23,14 +25,15 @@ def draw(workspace: Workspace, data: Dataset, result: Result, shown: View, contr
         return
     _actions(data, shown, contradicting)
     number = _list(data, shown)
-    _group(workspace, data, shown, number)
+    _group(workspace, data, result, shown, number)
 
 
 def _settings(workspace: Workspace, result: Result, shown: View) -> None:
+    by = "words" if result.step == "word_duplicates" else "embedding"
     left, right = st.columns([3, 2])
     threshold = left.slider(
         "Similarity from which two records are near-duplicates", min(result.info["floor"], 0.99), 1.0, shown.threshold, 0.01,
-        format="%.2f", key="duplicates.threshold",
+        format="%.2f", key=THRESHOLD[by],
     )  # fmt: skip
     right.selectbox(
         "Of each group stays", list(RULES), index=list(RULES).index(str(state.remembered("duplicates.rule", "longest"))),
@@ -43,10 +46,14 @@ def _settings(workspace: Workspace, result: Result, shown: View) -> None:
     stored = result.params["threshold"]
     if abs(threshold - stored) > 1e-6:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(f"The other pages and the scorecard use {stored:.2f}.")
+            users = "The other pages and the scorecard use" if by == "embedding" else "The stored result uses"
+            st.caption(f"{users} {stored:.2f}.")
             if st.button(f"Use {threshold:.2f} everywhere", key="duplicates.everywhere"):
-                set_params(workspace, "duplicates", {"threshold": threshold})
-                jobs.launch(["run", "duplicates", "contradictions"], "Near-duplicates")
+                set_params(workspace, result.step, {"threshold": threshold})
+                steps = ["duplicates", "contradictions"] if by == "embedding" else ["word_duplicates"]
+                jobs.launch(["run", *steps], "Near-duplicates")
+    if by == "words":
+        st.caption("The scorecard's ratio is that by meaning; what is removed here counts there as well.")
 
 
 def _actions(data: Dataset, shown: View, contradicting: set[str]) -> None:
@@ -106,13 +113,15 @@ def _ids(data: Dataset, rows: list[int]) -> list[str]:
     return ids_at(data, np.array(rows, dtype=int))
 
 
-def _group(workspace: Workspace, data: Dataset, shown: View, number: int) -> None:
+def _group(workspace: Workspace, data: Dataset, result: Result, shown: View, number: int) -> None:
     rows = shown.members[number]
     ids = ids_at(data, rows)
     stay = [i for i, keeper in zip(ids, shown.keeper[rows], strict=True) if keeper]
     keeper = stay[0] if stay else ids[0]
-    others = [i for i in ids if i != keeper][:200]
-    alike = dict(zip(ids, similarity_to(workspace, int(rows[ids.index(keeper)]), rows), strict=True))
+    others = [i for i in ids[:MOST] if i != keeper]
+    alike = dict.fromkeys(ids) | dict(
+        zip(ids[:MOST], similarity_to(workspace, data, result, int(rows[ids.index(keeper)]), rows[:MOST]), strict=True)
+    )
     st.subheader(f"Group {number + 1:,}: {len(ids):,} records")
     other = others[0]
     if len(others) > 1:
