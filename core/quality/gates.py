@@ -15,7 +15,9 @@ ON = ("point", "bound")
 
 @dataclass(frozen=True)
 class Gate:
-    """`metric` must be `operator` `value`; on "point" the value itself counts, on "bound" the worse end of its interval."""
+    """`metric` must be `operator` `value`; on "point" the value itself counts, on "bound" the worse end of its interval.
+
+    Of a metric that counts every record both are the same."""
 
     metric: str
     operator: str
@@ -92,7 +94,10 @@ def _number(value: Any) -> float | None:
 
 
 def check_gates(metrics: Sequence[Metric], gates: Sequence[Gate]) -> list[GateResult]:
-    """One result a gate. A metric that is not known is "unknown", which does not hold."""
+    """One result a gate. A metric that is not known is "unknown", which does not hold.
+
+    On the bound, a metric that counts every record (`Metric.counted`) is its own bound: nothing was sampled.
+    """
     by = {metric.id: metric for metric in metrics}
     return [_check(gate, by.get(gate.metric)) for gate in gates]
 
@@ -104,6 +109,7 @@ def _check(gate: Gate, metric: Metric | None) -> GateResult:
     seen: float | None = metric.value
     if gate.on == "bound" and not math.isinf(metric.value):
         seen = metric.low if gate.operator.startswith(">") else metric.high
+        seen = metric.value if seen is None and metric.counted else seen
         if seen is None:
             return GateResult(
                 gate, "unknown", None, f"{gate.text()}: {metric.title} has no interval, so its bound is unknown."

@@ -339,7 +339,13 @@ def _agreement(name: str):
         low, high = (
             (found.get("low"), found.get("high")) if name == "kappa" else (found.get("raw_low"), found.get("raw_high"))
         )
-        return float(found[name]), low, high, f"{found['n']:,} records with two reviews" if found.get("n") else "", True
+        return (
+            float(found[name]),
+            low,
+            high,
+            f"{found['n']:,} records with {found.get('what', 'two reviews')}" if found.get("n") else "",
+            True,
+        )
 
     return read
 
@@ -523,6 +529,9 @@ def advice(metrics: Sequence[Metric]) -> list[Advice]:
         say(
             "examples_per_language", f"{metric.note}, {metric.shown()} examples; the target is {metric.shown_target()}."
         )
+    cover = by.get("coverage")
+    if cover is not None and cover.value is not None and "named hole" in cover.note:
+        say("coverage", f"Production is covered to {cover.shown()}: {cover.note}. Collect for the largest hole first.")
     if failed("format_compliance"):
         metric = by["format_compliance"]
         say(
@@ -539,6 +548,18 @@ def advice(metrics: Sequence[Metric]) -> list[Advice]:
                 f"{what} is {metric.shown()}, the target is {metric.shown_target()}: calibrate the reviewers before more labels.",
             )
             break
+    good = by.get("audit")
+    if (
+        good is not None
+        and good.verdict == "pass"
+        and good.high is not None
+        and good.target
+        and not good.target.met(good.high)
+    ):
+        say(
+            "audit",
+            f"The audit passes, but cannot exclude {100 * good.high:.1f} % with an issue: read more if that is too many.",
+        )
     if failed("high_stakes"):
         say("high_stakes", f"High-stakes records: {by['high_stakes'].note}. Have an advisor review every one.")
     if "audit" in by and by["audit"].verdict == "unknown":

@@ -136,7 +136,8 @@ def test_gates_on_point_and_bound():
         Gate("kl", "<", 0.1),
     ]
     results = check_gates(metrics, gates)
-    assert [result.verdict for result in results] == ["pass", "fail", "unknown", "unknown"]
+    assert [result.verdict for result in results] == ["pass", "fail", "pass", "unknown"]
+    assert results[2].seen == FORMATS["compliance"], "every record was counted, so the value is its own bound"
     assert results[1].seen == pytest.approx(1 - 0.0704)
     assert not all_hold(results) and all_hold(results[:1]) and all_hold([])
 
