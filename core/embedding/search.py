@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from core.embedding import lexical
-from core.embedding.encoders import model_path, open_encoder, prompts_of
+from core.embedding.encoders import engine_of, model_path, open_encoder, prompts_of
 from core.embedding.light import light_encoder
 from core.errors import InputError
 from core.workspace import Dataset, Result
@@ -82,6 +82,7 @@ def encode_query(embed: Result, query: str) -> np.ndarray:
         )
     if kind == "lexical":
         return _lexical(embed.file("lexical.json"), embed.file("lexical.npz")).transform([query])[0]
+    model = engine_of(model)[1]  # one query needs no speed
     folder = model_path(model)
     light = light_encoder(folder) if folder is not None else None
     if light is not None and prompts_of(model) == ("", ""):
