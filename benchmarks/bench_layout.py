@@ -1,6 +1,6 @@
 """The map and the neighbours against their peers, side by side in one run: `python -m benchmarks.bench_layout`.
 
-The map, from vectors to coordinates: umap-learn with its defaults (all cores, neighbours by pynndescent, spectral start), warm, against
+The map, from vectors to coordinates: umap-learn with its defaults (all cores, neighbours by pynndescent, spectral start), warm, and
 this app's steps `neighbours` and `map` together, warm; trustworthiness of both on the same 2,000 records. Neighbours: against the
 float32 matrix product of the same size and, when it is installed, faiss-cpu's exact flat index. Each pair runs in turn, so that other
 load falls on both; CPU seconds stand beside. Vectors: benchmarks/large.py, or a .npy of your own.
