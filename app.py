@@ -11,7 +11,11 @@ from pages.ui.safe import short
 ICON = Path(__file__).parent / "pages" / "ui" / "icon.svg"
 
 PAGES = {
-    "": [("overview", "Overview", ":material/dashboard:"), ("data", "Data", ":material/folder_open:")],
+    "": [
+        ("overview", "Overview", ":material/dashboard:"),
+        ("data", "Data", ":material/folder_open:"),
+        ("versions", "Versions", ":material/history:"),
+    ],
     "See": [
         ("coverage", "Coverage", ":material/bubble_chart:"),
         ("distribution", "Distribution", ":material/bar_chart:"),

@@ -7,9 +7,11 @@ from core.decisions import kept_ids, open_reviews
 from core.quality.scorecard import Metric, advice
 from core.review.ledger import removed_ids
 from core.summary import metrics
+from core.version_history import keep_card
+from core.workspace import Workspace
 from pages.ui import jobs as job_card
 from pages.ui import state
-from pages.ui.safe import literal, short
+from pages.ui.safe import literal
 
 WORD = {"pass": (":material/check_circle:", "green", "on target"), "fail": (":material/error:", "red", "off target")}
 UNKNOWN = (":material/radio_button_unchecked:", "gray", "no verdict")
@@ -24,6 +26,10 @@ def line(metric: Metric) -> None:
     value.markdown(
         f":{colour}[**{literal(metric.shown())}**]" if metric.verdict != "unknown" else f"**{literal(metric.shown())}**"
     )
+    if metric.low is not None and metric.high is not None:
+        value.caption(
+            literal(metric.shown_interval()), help="The interval of the value, at 95 % unless its page says otherwise."
+        )
     source = (
         literal(metric.target.source, 300)
         if metric.target
@@ -63,21 +69,15 @@ def next_steps(found: list[Metric]) -> None:
             st.page_link(f"pages/{item.page}.py", label=item.page.capitalize(), icon=":material/arrow_forward:")
 
 
-def what_is_open() -> None:
-    workspace = state.workspace()
-    st.subheader("Versions")
+def versions_line(workspace: Workspace) -> None:
+    """How many versions there are, what the newest scorecard before this one said, and the way to the comparison."""
     history = workspace.versions("training")
-    current = workspace.dataset("training")
-    st.dataframe(
-        {
-            "imported": [d.imported[:19].replace("T", " ") for d in reversed(history)],
-            "file": [short(d.name) for d in reversed(history)],
-            "records": [d.count for d in reversed(history)],
-            "digest": [d.digest[:12] for d in reversed(history)],
-            "open now": [d.digest == current.digest for d in reversed(history)],
-        },
-        hide_index=True, width="stretch",
-    )  # fmt: skip
+    row = st.container(horizontal=True, vertical_alignment="center")
+    last = history[-1].imported[:10] if history else ""
+    row.caption(
+        f"{len(history):,} {'version' if len(history) == 1 else 'versions'} of the training data, the newest of {last}"
+    )
+    row.page_link("pages/versions.py", label="Compare versions", icon=":material/history:")
 
 
 def page() -> None:
@@ -105,10 +105,12 @@ def page() -> None:
     st.caption(literal(" · ".join(facts), 400))
     job_card.offer_analysis()
     found = metrics(workspace, data)
+    if not jobs.active(workspace):
+        keep_card(workspace, data, found)
     left, right = st.columns([7, 3], gap="large")
     with left:
         scorecard(found)
-        what_is_open()
+        versions_line(workspace)
     with right:
         next_steps(found)
 
