@@ -181,7 +181,7 @@ def audit(store: Store, data: Dataset) -> None:
     sample = controls(store, data, samples)
     facts(store, data, sample)
     who = state.reviewer()
-    reading(store, data, sample, who, audit_people.calibrated(who), audit_queue.high_stakes(store, data, who))
+    reading(store, data, sample, who, audit_people.calibrated(store, who), audit_queue.high_stakes(store, data, who))
 
 
 page()

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.decisions import decided
+from core.readiness import rules
 from core.review.adjudication import adjudications, in_force, open_cases
+from core.review.people import people
 from core.review.readers import FEW, FINAL_NOTE, Drift, Trend, against_final, drift, final_of
 from core.review.samples import Sample
 from core.review.schema import Store
 from core.review.verdicts import Standing, current_verdicts
+from pages.ui import state
 from pages.ui.safe import literal, short
 
 HERE, ALL = "This sample", "All audit samples"
@@ -23,8 +26,16 @@ def finals(store: Store, sample: Sample, standings: Sequence[Standing]) -> None:
     found = against_final(standings, decisions)
     st.subheader("Against the final verdict")
     if waiting:
+        roles = rules(state.workspace()).adjudicators
+        able = [one.title for one in people(store).values() if one.role in roles]
+        whom = (
+            f"Those who decide: {literal(', '.join(able), 400)}."
+            if able
+            else "Nobody is entered as one yet: see People."
+        )
         st.markdown(
-            f"**{waiting:,}** records are disputed or unsure and wait for an advisor, in the queue To adjudicate of the audit."
+            f"**{waiting:,}** records are disputed or unsure and wait for the role {' or '.join(roles)}, who find them on the "
+            f"Audit page under To adjudicate. {whom}"
         )
     if not any(one.settled for one in found):
         st.info(

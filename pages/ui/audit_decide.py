@@ -10,7 +10,6 @@ from core.decisions import decided
 from core.errors import QuadrantError
 from core.readiness import Rules, rules
 from core.review.adjudication import Adjudication, adjudicate, changed_since, open_cases
-from core.review.people import people, person
 from core.review.queues import Queue
 from core.review.rubric_store import rubric_kept
 from core.review.samples import Sample
@@ -25,12 +24,8 @@ WORDS = {"pass": "Pass", "fail": "Fail", "unsure": "Unsure: it cannot be told"}
 
 
 def decide(store: Store, data: Dataset, sample: Sample, who: str, queue: Queue, standings: Sequence[Standing]) -> None:
-    """The cases of a sample, one at a time; for those who may decide alone, so that readers stay blind."""
+    """The cases of a sample, one at a time. For those who may decide alone, as `audit_queue` sees to: readers stay blind."""
     ours = rules(state.workspace())
-    role = person(store, who).role
-    if role not in ours.adjudicators:
-        _not_theirs(store, who, role, ours)
-        return
     decisions = decided(store, sample)
     waiting = open_cases(standings, decisions)
     cases = [record.record_id for record in queue.records]
@@ -67,19 +62,6 @@ def _state(record_id: str, decisions: dict[str, Adjudication], waiting: list[str
     return "open" if record_id in waiting else "settled"
 
 
-def _not_theirs(store: Store, who: str, role: str, ours: Rules) -> None:
-    able = [one.title for one in people(store).values() if one.role in ours.adjudicators]
-    whom = f"Those who do: {literal(', '.join(able), 400)}." if able else "Nobody is entered as one yet."
-    st.info(
-        f"{literal(who, 60)} is entered as {role}. The final verdict is for the role {' or '.join(ours.adjudicators)}, so that "
-        f"readers stay blind to each other. {whom}",
-        icon=":material/gavel:",
-    )
-    if st.button("Open People", key="audit.decide.people", icon=":material/group:"):
-        state.remember(f"agreement.view.{state.current_name()}", "People")
-        st.switch_page("pages/agreement.py")
-
-
 def _sides(store: Store, mine: Sequence[Standing], hidden: bool, at: str) -> None:
     """What each reader said, side by side; without names in an order that does not tell who is who."""
     said = [verdict for entry in mine for verdict in (entry.verdict, *entry.others)]
@@ -108,9 +90,8 @@ def _told(store: Store, verdict: Verdict) -> None:
         if detail and one.detail:
             label += f" ({next((o.label for o in one.detail.options if o.id == detail), detail)})"
         note = verdict.answer_notes.get(one.id, "")
-        lines.append(
-            f"- {literal(one.title, 120)}: **{literal(label, 60)}**{f'. {literal(note, 600)}' if note else ''}"
-        )
+        title = literal(one.title, 120) + ("" if one.title.endswith("?") else ":")
+        lines.append(f"- {title} **{literal(label, 60)}**{f'. {literal(note, 600)}' if note else ''}")
     marks = [names.get(kind, kind) for kind in verdict.error_types]
     marks += [f"severity {names.get(verdict.severity, verdict.severity)}"] if verdict.severity else []
     marks += ["high stakes"] if verdict.high_stakes else []

@@ -156,8 +156,9 @@ def _method_inputs(method: str, data: Dataset, samples: list[Sample]) -> dict:
         )
         points = {}
         able = {name: one for name, one in SIGNALS.items() if not one.source or current(workspace, one.source)}
-        for name, one in able.items():
-            points[name] = st.number_input(
+        beside = st.columns(2)
+        for n, (name, one) in enumerate(able.items()):
+            points[name] = beside[n % 2].number_input(
                 one.title[0].upper() + one.title[1:], 0.0, MOST_POINTS, one.points, 0.5, key=f"audit.risk.{name}"
             )
         missing = [one.title for name, one in SIGNALS.items() if name not in able]

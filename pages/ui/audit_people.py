@@ -45,11 +45,11 @@ def slug(who: str) -> str:
     return hashlib.blake2b(who.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
 
 
-def calibrated(who: str) -> bool:
+def calibrated(store: Store, who: str) -> bool:
     """Whether this reader may read on: says what is missing, and is False only where the workspace insists on it."""
     found = readiness(state.workspace(), who)
     required = rules(state.workspace()).required
-    if found.ready or (found.state == "no gold" and not required):
+    if found.ready or (not required and (found.state == "no gold" or person(store, who).role == "advisor")):
         return True
     with st.container(horizontal=True, vertical_alignment="center", key="audit.calibration"):
         box = st.warning if required else st.info

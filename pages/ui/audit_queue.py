@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from core.highstakes import high_stakes_ids
+from core.readiness import rules
 from core.review.adjudication import Adjudication
 from core.review.queues import Queue, queues
 from core.review.samples import Sample, SampleRecord
@@ -27,6 +28,8 @@ def chosen(
 ) -> Queue:  # fmt: skip
     """The queue that is read, with the choice drawn where there is one, and how much of each is left."""
     found = queues(sample, records, who, role, standings, decisions, high)
+    if role not in rules(state.workspace()).adjudicators:
+        del found["decide"]  # its mere length would tell a blind reader how often they differ
     there = [name for name, queue in found.items() if name == "mine" or queue.records]
     if len(there) < 2:
         return found["mine"]

@@ -71,13 +71,15 @@ def free_port() -> int:
 
 
 def start_server(
-    script: Path | str, log: Path, *, env: Mapping[str, str] | None = None, args: Sequence[str] = ()
+    script: Path | str, log: Path, *, env: Mapping[str, str] | None = None, args: Sequence[str] = (),
+    port: int | None = None, options: Sequence[str] = (),
 ) -> tuple[subprocess.Popen, str]:
     """Start `streamlit run script -- args` from the repository root and wait until it is healthy: (process, url)."""
-    port = free_port()
+    port = port or free_port()
     command = [
         sys.executable, "-m", "streamlit", "run", str(script), f"--server.port={port}", "--server.address=127.0.0.1",
         "--server.headless=true", "--server.fileWatcherType=none", "--browser.gatherUsageStats=false",
+        *options,
     ]  # fmt: skip
     if args:
         command += ["--", *map(str, args)]
