@@ -4,10 +4,11 @@ import numpy as np
 import streamlit as st
 
 from core import jobs as core_jobs
+from core.quality.formats import interval
 from core.quality.scorecard import TARGETS
 from core.steps import current
 from core.workspace import Dataset, Result, Workspace
-from pages.ui import formatting_own, formatting_rules, jobs, records, state
+from pages.ui import formatting_fixes, formatting_own, formatting_rules, jobs, records, state
 from pages.ui.formatting_data import broken
 from pages.ui.safe import literal
 
@@ -21,7 +22,7 @@ def standing(workspace: Workspace, data: Dataset) -> tuple[Result | None, bool]:
     return (before[0], True) if before else (None, False)
 
 
-def headline(data: Dataset, result: Result, kept: np.ndarray) -> None:
+def headline(workspace: Workspace, data: Dataset, result: Result, kept: np.ndarray) -> None:
     target = TARGETS["format_compliance"]
     rows = broken(data, result)
     violating, errors = (int(kept[list(found)].sum()) for found in (rows["any"], rows["error"]))
@@ -38,10 +39,26 @@ def headline(data: Dataset, result: Result, kept: np.ndarray) -> None:
     right.metric("Of these, errors", f"{errors:,}", help="Rules of severity “error”; the others are warnings. Both count "
                  "against compliance.")  # fmt: skip
     gone = data.count - count
+    between = interval(violating, count)
     st.caption(
         f"Every one of the {count:,} kept records was checked against {len(result.info['rules']):,} rules: a count, not an estimate."
         + (f" {gone:,} removed records are left out." if gone else "")
+        + (
+            f" For further records that come from where these came from, compliance lies between {100 * between['low']:.1f} % and "
+            f"{100 * between['high']:.1f} % (95 %, Clopper–Pearson)."
+            if count
+            else ""
+        )
     )
+    after = formatting_fixes.mended(workspace, data, result)
+    if after and count:
+        at = records.positions(data)
+        healed = sum(kept[at[i]] and at[i] in rows["any"] and not still for i, still in after.items())
+        share = 1 - (violating - healed) / count
+        st.caption(
+            f"Of {len(after):,} records with an accepted correction {healed:,} break no rule any more: an export that applies "
+            f"corrections has a compliance of {_percent(share, target.value)} %."
+        )
 
 
 def _percent(share: float, target: float) -> str:
@@ -68,10 +85,11 @@ def main() -> None:
     if old:
         st.info("The rules are being checked again; below is how it was before the change.", icon=":material/sync:")
     kept = records.kept_mask(workspace, data)
-    headline(data, result, kept)
+    headline(workspace, data, result, kept)
     rule = formatting_rules.table(workspace, data, result, kept)
     formatting_rules.settings(workspace, result)
     formatting_own.form(workspace, data, result)
+    formatting_fixes.draw(workspace, data, result, kept)
     if rule:
         formatting_rules.detail(workspace, data, result, rule, kept)
 

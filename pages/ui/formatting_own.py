@@ -1,12 +1,15 @@
 """A rule of one's own: its kind and parameters, what it would find, and saving it."""
 
+import json
 import re
 
 import streamlit as st
 
 from core.errors import QuadrantError
 from core.frame import has_values
+from core.quality.rule_library import SHELF
 from core.quality.rules import KINDS, SEVERITIES, TEXTS, Rule
+from core.quality.style_kinds import BULLETS, HEADINGS, NUMBERS
 from core.workspace import Dataset, Result, Workspace
 from pages.ui.formatting_data import add_rule, preview
 from pages.ui.formatting_rules import check_again
@@ -21,18 +24,36 @@ def form(workspace: Workspace, data: Dataset, result: Result) -> None:
     if not opened:
         return
     with st.container(border=True):
+        shelf = {rule.id: rule for rule in SHELF}
+        taken_from = st.selectbox(
+            "Begin with", [None, *shelf], key="formatting.shelf",
+            format_func=lambda one: "a rule of my own" if one is None else shelf[one].title,
+            help="Ready rules for some tasks. They are added as they stand; where they apply and how grave they are is yours to say.",
+        )  # fmt: skip
         left, right = st.columns(2)
-        kind = left.selectbox("The rule", list(KINDS), format_func=lambda k: KINDS[k].title, key="formatting.kind")
+        kind = (
+            shelf[taken_from].kind
+            if taken_from
+            else left.selectbox("The rule", list(KINDS), format_func=lambda k: KINDS[k].title, key="formatting.kind")
+        )
         where = right.selectbox(
             "Applies to", ["all", *_categories(data)], format_func=_everyone, key="formatting.applies"
         )
-        params = _params(data, kind)
+        params = dict(shelf[taken_from].params) if taken_from else _params(data, kind)
+        if taken_from:
+            left.code(
+                json.dumps({"kind": kind, **params}, indent=1, ensure_ascii=False), "json", wrap_lines=True, height=120
+            )
+        if params is None:
+            return
         left, right = st.columns(2)
         title = left.text_input("Title", placeholder=KINDS[kind].title, key="formatting.title", max_chars=120)
         severity = right.segmented_control(
             "Severity", SEVERITIES, default="error", required=True, key="formatting.severity"
         )
-        title = title.strip() or KINDS[kind].title + ("" if where == "all" else f" ({where})")
+        title = title.strip() or (shelf[taken_from].title if taken_from else KINDS[kind].title) + (
+            "" if where == "all" else f" ({where})"
+        )
         taken = {rule["id"] for rule in [*result.info["rules"], *result.info.get("off", ())]}
         rule = Rule(_free_id(title, taken), title, kind, params, where, severity or "error", "own")
         ready = _preview(data, rule)
@@ -56,8 +77,8 @@ def _categories(data: Dataset) -> list[str]:
     return [name for name in _names(data.digest, data) if name != "all"]
 
 
-def _params(data: Dataset, kind: str) -> dict:
-    """The parameters of a kind, as its widgets give them; empty ones are left out."""
+def _params(data: Dataset, kind: str) -> dict | None:
+    """The parameters of a kind, as its widgets give them, empty ones left out; None where they cannot be read, which is said."""
     takes, given = KINDS[kind].params, {}
     columns = [c for c in TEXTS if has_values(data, c)] + [c for c in data.columns if c.startswith("field.")]
     if "column" in takes:
@@ -85,12 +106,53 @@ def _params(data: Dataset, kind: str) -> dict:
         given["space"] = st.checkbox("A space must follow the colon", key=f"formatting.{kind}.space")
     if "required" in takes:
         given["required"] = _listed("Keys that must be there, with commas between them", f"formatting.{kind}.required")
+    if "schema" in takes:
+        typed = st.text_area(
+            "JSON Schema (Draft 2020-12)", height=160, key=f"formatting.{kind}.schema", max_chars=50_000,
+            placeholder='{"type": "object", "required": ["code"], "properties": {"code": {"type": "string"}}}',
+            help="Nothing is fetched: a $ref leads to a place in the schema itself. Patterns are RE2.",
+        )  # fmt: skip
+        try:
+            given["schema"] = json.loads(typed) if typed.strip() else None
+        except (ValueError, RecursionError) as error:
+            st.error(literal(f"This is no JSON: {error}", 300))
+            return None
+        if given["schema"] is None:
+            st.caption("Write or paste a schema to see what the rule finds.")
+            return None
+    if "bullet" in takes:
+        left, right = st.columns(2)
+        given["bullet"] = left.segmented_control(
+            "List items open with", BULLETS, default="-", key=f"formatting.{kind}.bullet"
+        )
+        given["number"] = right.segmented_control(
+            "Numbers are followed by", NUMBERS, default=".", key=f"formatting.{kind}.number"
+        )
+        if not given["bullet"] and not given["number"]:
+            st.caption("Choose at least one sign.")
+            return None
+    if "style" in takes:
+        styles = HEADINGS | {"none": "no headings at all"}
+        given["style"] = st.segmented_control(
+            "Headings are written",
+            list(styles),
+            format_func=styles.get,
+            default="#",
+            required=True,
+            key=f"formatting.{kind}.style",
+        )
     if "low" in takes:
         left, right = st.columns(2)
         given["low"] = left.number_input("Characters at the least", 0, value=0, key=f"formatting.{kind}.low")
         given["high"] = right.number_input("Characters at the most", 1, value=None, key=f"formatting.{kind}.high")
     if "least" in takes:
         given["least"] = st.number_input("Characters at the least", 1, value=20, key=f"formatting.{kind}.least")
+    if "words" in takes:
+        left, right = st.columns(2)
+        given["words"] = left.number_input("Different words at the least", 0, value=8, key=f"formatting.{kind}.words")
+        given["repeats"] = right.number_input(
+            "Broken when this many records have the very same (0: never)", 0, value=5, key=f"formatting.{kind}.repeats"
+        )
     return {name: value for name, value in given.items() if value not in (None, "", [], False)}
 
 

@@ -1,0 +1,132 @@
+"""Fix-ups in bulk: which rules can be mended, the difference of every proposed response, and accepting or taking back a batch."""
+
+import os
+from collections import Counter
+
+import numpy as np
+import streamlit as st
+
+from core.decisions import open_reviews
+from core.errors import QuadrantError
+from core.quality.fixes import Fix
+from core.quality.formats import after_edits, fixes_of
+from core.review.edits import accept_all, accepted, undo_batch
+from core.workspace import Dataset, Result, Workspace
+from pages.ui import records, state
+from pages.ui.diff import side_by_side
+from pages.ui.safe import literal, short
+
+PAGE = 100
+BY = "format rules"
+PREFIX = "fix:"
+
+
+@st.cache_resource(max_entries=4, show_spinner="Looking for fix-ups…")
+def _fixes(
+    path: str, mask: bytes, edited: tuple[tuple[str, str], ...], _data: Dataset, _result: Result
+) -> list[tuple[str, Fix]]:
+    return fixes_of(_data, _result, np.frombuffer(mask, bool), dict(edited))
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _after(path: str, edited: tuple[tuple[str, str], ...], _data: Dataset, _result: Result) -> dict[str, set[str]]:
+    return after_edits(_data, _result, dict(edited))
+
+
+def mended(workspace: Workspace, data: Dataset, result: Result) -> dict[str, set[str]]:
+    """record_id -> the rules it still breaks, for the records with an accepted response in place of the imported one."""
+    return _after(str(result.path), _edited(workspace), data, result)
+
+
+def _edited(workspace: Workspace) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((i, one.text) for i, one in accepted(open_reviews(workspace)).items()))
+
+
+def draw(workspace: Workspace, data: Dataset, result: Result, kept: np.ndarray) -> None:
+    _undo(workspace)
+    if not st.toggle("Fix-ups in bulk", key="formatting.fixes"):
+        return
+    with st.container(border=True):
+        found = _fixes(str(result.path), kept.tobytes(), _edited(workspace), data, result)
+        st.caption(
+            "Proposed is only what changes the form and not a letter or digit, mends the rule it is for, and breaks no other: "
+            "white space at the ends, casing of labels and sections, the space after a label, signs of lists, style of headings, "
+            "JSON out of its code fence. The imported record stays as it is; an export that applies corrections writes the new "
+            "response and keeps the original in its manifest. Prompts and categories are not touched here."
+        )
+        if not found:
+            st.write("Nothing can be mended safely that is not mended already.")
+            return
+        rules = {rule["id"]: rule["title"] for rule in result.info["rules"]}
+        count = Counter(rule for _, fix in found for rule in fix.rules)
+        wanted = st.pills(
+            "Mend", list(count), selection_mode="multi", default=list(count), key=f"formatting.fixes.rules.{len(count)}",
+            format_func=lambda rule: f"{short(rules[rule], 60)} ({count[rule]:,})",
+        )  # fmt: skip
+        chosen = [(i, fix) for i, fix in found if set(fix.rules) <= set(wanted)]
+        if len(wanted) < len(count):
+            st.caption("A response that needs another rule's fix-up as well is left out until that rule is chosen too.")
+        if not chosen:
+            return
+        if st.button(
+            f"Accept these {len(chosen):,} fix-ups",
+            key="formatting.fixes.accept",
+            type="primary",
+            icon=":material/done_all:",
+        ):
+            _accept(workspace, {i: fix.after for i, fix in chosen})
+        _list(data, chosen, rules)
+
+
+def _list(data: Dataset, chosen: list[tuple[str, Fix]], rules: dict[str, str]) -> None:
+    start = 0
+    if len(chosen) > PAGE:
+        pages = -(-len(chosen) // PAGE)
+        start = PAGE * (st.number_input(f"Page of {pages:,}", 1, pages, key="formatting.fixes.page", width=160) - 1)
+    part = chosen[start : start + PAGE]
+    rows = records.rows_of(data, [i for i, _ in part], ("category", "prompt"))
+    event = st.dataframe(
+        {
+            "mends": [short(", ".join(rules[rule] for rule in fix.rules), 120) for _, fix in part],
+            "category": [short(row.get("category") or "", 40) for row in rows],
+            "prompt": [short(row.get("prompt") or "", 140) for row in rows],
+        },
+        hide_index=True, height=min(260, 38 + 35 * len(part)), on_select="rerun", selection_mode="single-row",
+        key=f"formatting.fixes.list.{len(chosen)}.{start}",
+    )  # fmt: skip
+    if len(chosen) > PAGE:
+        st.caption(f"{start + 1:,} to {start + len(part):,} of {len(chosen):,}; accepting takes all of them.")
+    picked = event.selection.rows
+    record_id, fix = part[picked[0] if picked and picked[0] < len(part) else 0]
+    heads = (("As it stands", record_id), ("Mended", short(", ".join(rules[rule] for rule in fix.rules), 90)))
+    side_by_side({"response": fix.before}, {"response": fix.after}, heads, key="formatting.fixes.diff")
+
+
+def _accept(workspace: Workspace, texts: dict[str, str]) -> None:
+    batch = PREFIX + os.urandom(8).hex()
+    try:
+        accept_all(open_reviews(workspace), texts, BY, batch, state.reviewer())
+    except QuadrantError as error:
+        st.error(literal(error, 300))
+        return
+    state.remember("formatting.fixed", (state.current_name(), batch))
+    st.rerun()
+
+
+def _undo(workspace: Workspace) -> None:
+    """Every batch in force, the newest first, with a button that takes it back."""
+    store = open_reviews(workspace)
+    force = [one for one in accepted(store).values() if one.verdict.startswith(PREFIX)]
+    batches: dict[str, list] = {}
+    for one in force:
+        batches.setdefault(one.verdict, []).append(one)
+    for batch, found in sorted(batches.items(), key=lambda item: item[1][0].created_at, reverse=True):
+        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+            count = "1 response" if len(found) == 1 else f"{len(found):,} responses"
+            when = found[0].created_at[:16].replace("T", " ")
+            st.markdown(
+                f"**{count} mended** by {literal(found[0].created_by, 40)}, {when} UTC; applied by an export with corrections"
+            )
+            if st.button("Take back", key=f"formatting.fixes.undo.{batch}", icon=":material/undo:"):
+                undo_batch(store, batch, state.reviewer())
+                st.rerun()
