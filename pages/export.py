@@ -9,12 +9,13 @@ import streamlit as st
 from core.dataset.writing import FORMATS, RAW
 from core.decisions import open_reviews
 from core.errors import QuadrantError
+from core.relabelling import changes_in_force
 from core.review.edits import accepted
 from core.review.ledger import removed_ids
 from core.review.schema import Store
 from core.review.subsets import add_subset, subset_ids, subsets
 from core.workspace import Dataset, Workspace
-from pages.ui import export_file, export_lists, records, state
+from pages.ui import export_file, export_how, export_lists, records, state
 from pages.ui.export_file import Choice
 from pages.ui.export_lists import asking, plural
 from pages.ui.safe import literal, short
@@ -41,13 +42,16 @@ def page() -> None:
     with left:
         choice = _choice(store, data, removed)
         to = _format()
-        choice = _corrections(store, choice, to)
+        choice = _corrections(workspace, store, choice, to)
+        if choice and choice.ids:
+            ready = export_how.ask(workspace, data, choice, to)
     with right:
         if choice and choice.ids:
             export_file.preview(data, choice, to)
         else:
             st.caption("There is nothing to write with this choice.")
-    if choice and choice.ids:
+    if choice and choice.ids and ready:
+        choice = ready
         _target(workspace, data, choice, to)
     export_file.done(workspace)
     removable = _selection(store, data, removed)
@@ -102,20 +106,20 @@ def _format() -> str:
     return to
 
 
-def _corrections(store: Store, choice: Choice | None, to: str) -> Choice | None:
+def _corrections(workspace: Workspace, store: Store, choice: Choice | None, to: str) -> Choice | None:
     """The choice with accepted corrections applied, where there are any and the format has a place for them."""
-    inside = set(accepted(store)) & set(choice.ids) if choice else set()
+    inside = (set(accepted(store)) | set(changes_in_force(workspace))) & set(choice.ids) if choice else set()
     if not choice or not inside:
         return choice
     if to in RAW:
         st.caption(
-            f"{plural(len(inside))} with an accepted correction: this format writes the rows as imported, without it."
+            f"{plural(len(inside))} with an accepted edit or a changed label: this format writes the rows as imported, without it."
         )
         return choice
     kept = state.remembered("export.corrections", True)
     wanted = st.checkbox(
-        f"Apply {len(inside):,} accepted {'correction' if len(inside) == 1 else 'corrections'}", kept, key="export.corrections",
-        help="The corrected response is written in place of the imported one, which the manifest keeps.",
+        f"Apply {len(inside):,} accepted {'edit' if len(inside) == 1 else 'edits'}", kept, key="export.corrections",
+        help="Corrected responses, fix-ups and changed labels are written in place of what was imported, which the manifest keeps.",
     )  # fmt: skip
     state.remember("export.corrections", wanted)
     return replace(choice, corrections=wanted)
@@ -133,7 +137,7 @@ def _target(workspace: Workspace, data: Dataset, choice: Choice, to: str) -> Non
         path = workspace.path / "exports" / Path(typed.strip()).expanduser()  # an absolute path stands as it is
         if not typed.strip():
             st.error("Name the file to write.")
-        elif path.is_file():
+        elif any(one.is_file() for one in export_file.targets(choice, path)):
             asking("replace", path=path)
         else:
             export_file.write(workspace, choice, to, path)

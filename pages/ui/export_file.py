@@ -1,24 +1,31 @@
 """Writing the file: what it will look like and weigh, where it goes, and what was written."""
 
 import io
-from dataclasses import dataclass
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import streamlit as st
 
+from core import jobs
 from core.dataset.selected import Selected
 from core.dataset.writing import FORMATS, suffix_of
 from core.decisions import open_reviews
 from core.errors import QuadrantError
-from core.exporting import corrected, export_records
+from core.exporting import corrected, export_records, split_path
 from core.workspace import Dataset, Workspace
 from pages.ui import records, state
 from pages.ui.export_lists import asking
+from pages.ui.jobs import launch
 from pages.ui.safe import literal, short, visible
 
 BLOCKS, EACH = 8, 25  # runs of neighbouring records that are written to tell the size before the export
 PREVIEW = 4_000  # characters of the first record
+AT_ONCE = 20_000  # records that are written while the page waits; more of them are a job
 DOWNLOAD = 200 * 2**20  # bytes; a larger file is left where it is
 BINARY = (".parquet", ".xlsx")
 MIME = {
@@ -38,7 +45,10 @@ class Choice:
     subset: str | None = None
     left_out: int = 0  # removed by the ledger
     lost: int = 0  # not in this version of the data
-    corrections: bool = False  # accepted corrected responses take the place of the imported ones
+    corrections: bool = False  # accepted corrected responses and changed labels take the place of the imported ones
+    how: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # splits, preflight and card, as pages.ui.export_how asked for them
 
 
 def size_text(count: float) -> str:
@@ -131,16 +141,28 @@ def default_path(workspace: Workspace, data: Dataset, choice: Choice, to: str) -
     return path
 
 
+def targets(choice: Choice, path: Path) -> list[Path]:
+    """The files that an export to this path writes."""
+    split = choice.how.get("split")
+    return [split_path(path, name) for name in split.shares] if split else [path]
+
+
 def write(workspace: Workspace, choice: Choice, to: str, path: Path, overwrite: bool = False) -> None:
-    """Write the file and remember what was written, or say why not."""
+    """Write the file and remember what was written, or say why not. A large export is a job, whose end the result waits for."""
+    how = choice.how
     try:
         if path.parent == workspace.path / "exports":
             path.parent.mkdir(exist_ok=True)
+        if len(choice.ids) > AT_ONCE:
+            _launch(workspace, choice, to, path, overwrite)
+            return
         with st.spinner(f"Writing {len(choice.ids):,} records…"):
             ids = None if choice.subset else choice.ids
             manifest = export_records(
-                workspace, to, path, choice.subset, ids, choice.title, overwrite, corrections=choice.corrections
-            )
+                workspace, to, path, choice.subset, ids, choice.title, overwrite, corrections=choice.corrections,
+                leave_out=how.get("leave_out", False), limit=how.get("limit"), tokenizer=how.get("tokenizer"),
+                split=how.get("split"), card=how.get("card", False),
+            )  # fmt: skip
     except (QuadrantError, OSError) as error:
         st.error(literal(error, 500))
         return
@@ -148,13 +170,40 @@ def write(workspace: Workspace, choice: Choice, to: str, path: Path, overwrite: 
     st.rerun()
 
 
+def _launch(workspace: Workspace, choice: Choice, to: str, path: Path, overwrite: bool) -> None:
+    """The same as a job of its own."""
+    how, split = choice.how, choice.how.get("split")
+    command = ["export", "--to", to, "--out", str(path), "--title", choice.title]
+    if choice.subset:
+        command += ["--subset", choice.subset]
+    else:
+        listed = workspace.path / "exports" / f"ids-{os.urandom(6).hex()}.json"
+        listed.parent.mkdir(exist_ok=True)
+        listed.write_text(json.dumps(list(choice.ids)), "utf-8")
+        command += ["--ids", str(listed)]
+    command += ["--overwrite"] * overwrite + ["--corrections"] * choice.corrections
+    command += ["--leave-out"] * bool(how.get("leave_out")) + ["--card"] * bool(how.get("card"))
+    command += ["--limit", str(how["limit"])] if how.get("limit") else []
+    command += ["--tokenizer", str(how["tokenizer"])] if how.get("tokenizer") else []
+    if split:
+        shares = ",".join(f"{name}={100 * share:.10g}" for name, share in split.shares.items())
+        command += ["--split", shares, "--seed", str(split.seed), "--stratify", split.stratify]
+        command += [word for name in split.group_by for word in ("--group", name)]
+    state.remember(
+        "export.done", {"workspace": str(workspace.path), "path": str(path), "manifest": None, "split": bool(split)}
+    )
+    launch(command, f"Export {path.name}")
+
+
 @st.dialog("Replace the file?", on_dismiss=asking)
 def ask(workspace: Workspace, choice: Choice, to: str, path: Path) -> None:
     """An existing file is replaced only after this question."""
-    st.text(str(path))
-    st.markdown(
-        f"There is a file of this name already, {size_text(path.stat().st_size)}. Replace it, with the manifest beside it?"
-    )
+    there = [one for one in targets(choice, path) if one.is_file()]
+    for one in there:
+        st.text(f"{one} ({size_text(one.stat().st_size)})")
+    many = "There is a file of this name already. Replace it, with the manifest" if len(there) == 1 else (
+        f"There are {len(there)} files of these names already. Replace them, with the manifests")  # fmt: skip
+    st.markdown(f"{many} beside it?")
     left, right = st.columns(2)
     if left.button("Replace", key="export.replace", type="primary", width="stretch"):
         asking()
@@ -169,7 +218,12 @@ def done(workspace: Workspace) -> None:
     last = state.remembered("export.done", None)
     if not last or last["workspace"] != str(workspace.path):
         return
-    path, manifest = Path(last["path"]), last["manifest"]
+    path, manifest = Path(last["path"]), last["manifest"] or _of_job(workspace, last)
+    if manifest is None:
+        return
+    if "files" in manifest:
+        _done_split(path, manifest)
+        return
     with st.container(border=True, key="export.result"):
         st.markdown(
             f":green[:material/check_circle:] **{manifest['records']:,} records written**, {size_text(manifest['bytes'])}"
@@ -183,7 +237,12 @@ def done(workspace: Workspace) -> None:
             st.markdown(f":material/info: {literal(one['record_id'])} left as imported: {literal(one['why'], 200)}")
         for note in manifest["notes"]:
             st.markdown(f":material/info: {literal(note, 300)}")
-        beside = [f"{path.name}.manifest.json", *manifest["beside"]]
+        _left_out(manifest)
+        beside = [
+            f"{path.name}.manifest.json",
+            *manifest["beside"],
+            *([manifest["card"]] if manifest.get("card") else []),
+        ]
         st.caption(literal(f"Beside it: {', '.join(beside)}", 300))
         left, right, _ = st.columns([1, 1, 1])
         if not path.is_file():
@@ -203,3 +262,75 @@ def done(workspace: Workspace) -> None:
             )  # fmt: skip
         with st.expander("Manifest"):
             st.json(manifest, expanded=1)
+
+
+def _of_job(workspace: Workspace, last: Mapping[str, Any]) -> dict | None:
+    """The manifest that a finished job wrote; None while it runs, or when it failed (the side bar says so)."""
+    path = Path(last["path"])
+    job = jobs.latest(workspace)
+    if job is None or job.active or not job.title.endswith(path.name):
+        return None
+    if last.get("split"):
+        parts = sorted(path.parent.glob(f"{path.name.split('.')[0]}-*.manifest.json"))
+        if job.state != "done" or not parts:
+            return None
+        files = {}
+        for one in parts:
+            manifest = json.loads(one.read_text("utf-8"))
+            if "split" in manifest["subset"]:
+                files[manifest["subset"]["split"]] = manifest
+        if not files:
+            return None
+        first = next(iter(files.values()))
+        return {"records": sum(f["records"] for f in files.values()), "splits": first["subset"]["splits"], "files": files,
+                "subset": first["subset"], "notes": first["notes"]}  # fmt: skip
+    try:
+        return (
+            json.loads(path.with_name(f"{path.name}.manifest.json").read_text("utf-8")) if job.state == "done" else None
+        )
+    except (OSError, ValueError):
+        return None
+
+
+def _done_split(path: Path, manifest: Mapping[str, Any]) -> None:
+    """What an export in splits wrote, and how near it came to what was asked."""
+    facts = manifest["splits"]
+    with st.container(border=True, key="export.result"):
+        st.markdown(
+            f":green[:material/check_circle:] **{manifest['records']:,} records written** in {len(manifest['files'])} splits"
+        )
+        st.dataframe(
+            {
+                "split": list(manifest["files"]),
+                "file": [one["file"] for one in manifest["files"].values()],
+                "records": [one["records"] for one in manifest["files"].values()],
+                "asked": [f"{100 * facts['splits'][name]['asked']:.1f} %" for name in manifest["files"]],
+                "got": [f"{100 * facts['splits'][name]['share']:.2f} %" for name in manifest["files"]],
+                "SHA-256": [one["sha256"] for one in manifest["files"].values()],
+            },
+            hide_index=True, width="stretch",
+        )  # fmt: skip
+        groups = f"{facts['groups']:,} groups, {facts['groups_of_several']:,} of several records"
+        told = [
+            f"Groups by {', '.join(facts['grouped_by'])} stay whole: {groups}, the largest of {facts['largest_group']:,}."
+        ]
+        if "near_duplicates_across" in facts:
+            told.append(f"{facts['near_duplicates_across']:,} near-duplicate pairs lie in two splits.")
+        if facts.get("worst_stratum"):
+            worst = facts["worst_stratum"]
+            got = f"{worst['records']:,} records instead of {worst['asked']:.1f}"
+            told.append(f"Furthest from its share: {worst['stratum']} in {worst['split']}, {got}.")
+        st.caption(literal(" ".join(told), 600))
+        st.code(str(path.parent), language=None)
+        _left_out(manifest)
+        for note in manifest["notes"]:
+            st.markdown(f":material/info: {literal(note, 300)}")
+        with st.expander("Manifest"):
+            st.json(dict(manifest), expanded=1)
+
+
+def _left_out(manifest: Mapping[str, Any]) -> None:
+    left = manifest["subset"].get("preflight", {}).get("left_out")
+    if left:
+        count = "1 record" if len(left) == 1 else f"{len(left):,} records"
+        st.markdown(f":material/info: {count} left out that the trainer would refuse or drop; the manifest names them.")

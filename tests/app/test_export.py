@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 from core.decisions import open_reviews
 from core.review.ledger import removed_ids
@@ -95,3 +96,70 @@ def test_subsets_are_selected_renamed_and_deleted(home, start):
     assert [s.name for s in subsets(store)] == ["final"]
     at.button(key=f"export.delete.{one.id}").click().run()
     assert not subsets(store) and not at.exception
+
+
+def test_an_export_in_splits_writes_each_and_says_how_near(home, start, tmp_path):
+    workspace = space(home)
+    at = start("export")
+    at.selectbox(key="export.format").set_value("trl").run()
+    at.checkbox(key="export.split_on").check().run()
+    at.text_input(key="export.split_shares").input("train=80,test=20").run()
+    at.checkbox(key="export.card").check().run()
+    assert not at.exception, at.exception[0].value
+    at.text_input(key="export.path.small.trl.everything but the removed records").input(
+        str(tmp_path / "out.jsonl")
+    ).run()
+    at.button(key="export.write").click().run()
+    assert not at.exception, at.exception[0].value
+    counts = [len((tmp_path / f"out-{name}.jsonl").read_text().splitlines()) for name in ("train", "test")]
+    assert sum(counts) == workspace.need().count and "in 2 splits" in said(at)
+    assert "0 near-duplicate pairs lie in two splits" in said(at).replace("\\", "")
+    assert "Splits" in (tmp_path / "out.jsonl.card.md").read_text()
+    at.button(key="export.write").click().run()
+    assert "There are 2 files" in said(at), "nothing is replaced without the question"
+    at.text_input(key="export.split_shares").input("train=80,test=30").run()
+    assert "sum to 110" in said(at)
+
+
+def test_the_preflight_counts_selects_and_leaves_out(home, start, tmp_path):
+    workspace = space(home)
+    at = start("export")
+    at.selectbox(key="export.format").set_value("trl").run()
+    at.number_input(key="export.limit.trl").set_value(20).run()
+    at.button(key="export.check").click().run()
+    assert not at.exception, at.exception[0].value
+    assert "would be refused or dropped" in said(at)
+    lost = at.dataframe[0].value
+    assert lost["records"].sum() > 0
+    at.checkbox(key="export.leave_out").check().run()
+    at.text_input(key="export.path.small.trl.everything but the removed records").input(
+        str(tmp_path / "out.jsonl")
+    ).run()
+    at.button(key="export.write").click().run()
+    manifest = (
+        json.loads((tmp_path / "out.jsonl.manifest.json").read_text()) if (tmp_path / "out.jsonl").exists() else None
+    )
+    assert (
+        manifest is None
+        or manifest["records"] + len(manifest["subset"]["preflight"]["left_out"]) == workspace.need().count
+    )
+    assert manifest is not None or "would drop all" in said(at)
+
+
+def test_a_large_export_is_a_job(home, start, tmp_path, monkeypatch):
+    from core import jobs
+
+    started = []
+    at = start("export")
+    monkeypatch.setattr("pages.ui.export_file.AT_ONCE", 10)
+    monkeypatch.setattr(jobs, "start", lambda workspace, command, title: started.append(command) or "id")
+    at.selectbox(key="export.format").set_value("jsonl").run()
+    at.text_input(key="export.path.small.jsonl.everything but the removed records").input(
+        str(tmp_path / "out.jsonl")
+    ).run()
+    at.button(key="export.write").click().run()
+    assert not at.exception, at.exception[0].value
+    (command,) = started
+    assert command[:5] == ["export", "--to", "jsonl", "--out", str(tmp_path / "out.jsonl")]
+    ids = json.loads(Path(command[command.index("--ids") + 1]).read_text())
+    assert ids == space(home).need().ids() and not (tmp_path / "out.jsonl").exists()
