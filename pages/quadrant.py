@@ -148,9 +148,14 @@ def _captions(workspace: Workspace, seen: View, placed) -> None:
         said.append(f"The {held:,} rings are held out as the validation set: in no quadrant, never picked.")
     said += [note for note in placed.notes if note]
     st.caption(literal(" ".join(said), 1500))
-    limits = [literal(line, 500) for line in quadrant_how.limits(info)]
-    if limits:
-        st.warning("  \n".join(limits), icon=":material/warning:")
+    _limits(info)
+
+
+def _limits(info: dict) -> None:
+    """What a reader must know before trusting the axis, in one box."""
+    found = [literal(line, 500) for line in quadrant_how.limits(info)]
+    if found:
+        st.warning("  \n".join(found), icon=":material/warning:")
 
 
 def _without(workspace: Workspace, data: Dataset, seen: View, has_influence: bool) -> None:
@@ -171,6 +176,8 @@ def _without(workspace: Workspace, data: Dataset, seen: View, has_influence: boo
     if not has_influence or seen.difficulty is None:
         jobs.waiting_for(*missing)
     _histogram(values, title, lines)
+    if has_influence:
+        _limits(current(workspace, "influence").info)
 
 
 def _histogram(values: np.ndarray, title: str, lines: tuple[str, ...]) -> None:
@@ -189,7 +196,7 @@ def _histogram(values: np.ndarray, title: str, lines: tuple[str, ...]) -> None:
     figure = histogram(inside, None, title, lines=marks)
     st.plotly_chart(figure, theme="streamlit", config={"displayModeBar": False}, key="quadrant.histogram")
     low, middle, high = (quadrant_plot.number(v) for v in np.percentile(finite, [5, 50, 95]))
-    said = f"{len(finite):,} records, median {middle}, 9 of 10 between {low} and {high}."
+    said = f"{len(finite):,} {'record' if len(finite) == 1 else 'records'}, median {middle}, 9 of 10 between {low} and {high}."
     if len(inside) < len(finite):
         said += f" {len(finite) - len(inside):,} beyond the ends of the axis are not drawn."
     st.caption(literal(said, 400))

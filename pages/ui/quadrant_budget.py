@@ -6,25 +6,13 @@ import streamlit as st
 from core import figures
 from core.decisions import open_reviews
 from core.errors import MissingInput, QuadrantError
-from core.influence.selection.strategies import STRATEGIES, Selection, heavy, lacks, parse_budget
+from core.influence.selection.strategies import STRATEGIES, Selection, heavy, lacks, parse_budget, wanted
 from core.review.subsets import add_subset
 from core.workspace import Dataset, Workspace
 from pages.ui import palette, quadrant_picks, quadrant_rivals, state
 from pages.ui import quadrant_data as data_of
 from pages.ui.quadrant_data import View
 from pages.ui.safe import literal, short
-
-WANTS = {
-    "influence": "influence",
-    "difficulty": "a difficulty",
-    "like": "influence or a difficulty to match",
-    "cluster": "clusters",
-    "category": "categories",
-    "embeddings": "the embedding",
-    "validation_embeddings": "an embedded validation set",
-    "uncovered_embeddings": "the holes against production",
-    "production_shares": "production's categories",
-}  # columns of the frame of candidates
 
 
 def panel(workspace: Workspace, data: Dataset, seen: View, cuts: tuple[str, str], told: tuple[str, ...] = ()) -> None:
@@ -52,15 +40,18 @@ def panel(workspace: Workspace, data: Dataset, seen: View, cuts: tuple[str, str]
     quadrant_rivals.table(workspace, seen, found, others)
     quadrant_rivals.pairs(seen, others)
     quadrant_rivals.waiting(waiting, budget, seed)
-    unable = [f"{STRATEGIES[name].title} ({_wants(name, seen)})" for name in STRATEGIES if name not in able]
+    unable = _unable(able, seen)
     if unable:
-        st.caption(f"Not able yet: {'; '.join(unable)}.")
+        st.caption(f"Not able yet, {'; '.join(unable)}.")
 
 
-def _wants(strategy: str, seen: View) -> str:
-    """What a strategy waits for, in words."""
-    missing = lacks(strategy, seen.frame) or ("like",)
-    return "needs " + " and ".join(dict.fromkeys(WANTS.get(name, name) for name in missing))
+def _unable(able: list[str], seen: View) -> list[str]:
+    """The other strategies, a text for each thing that is missing."""
+    by_need: dict[str, list[str]] = {}
+    for name in STRATEGIES:
+        if name not in able:
+            by_need.setdefault(wanted(lacks(name, seen.frame) or ("like",)), []).append(STRATEGIES[name].title)
+    return [f"for want of {need}: {', '.join(titles)}" for need, titles in by_need.items()]
 
 
 def _fields(able: list[str], seen: View) -> tuple[str, str, int, quadrant_picks.Chosen]:
@@ -105,7 +96,7 @@ def _option(where, strategy: str, able: list[str], seen: View) -> quadrant_picks
 
 def _summary(workspace: Workspace, data: Dataset, seen: View, found: Selection, told: tuple[str, ...]) -> None:
     count = len(found.record_ids)
-    st.markdown(f"### {count:,} records")
+    st.markdown(f"### {count:,} {'record' if count == 1 else 'records'}")
     removed = data.count - len(seen.frame.ids) - int(seen.heldout.sum())
     base = (
         f"{100 * count / max(1, len(seen.frame.ids)):.1f} % of the {len(seen.frame.ids):,} records that can be picked"

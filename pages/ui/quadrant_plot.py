@@ -168,7 +168,8 @@ def _examples(data: Dataset, q: int, ids: np.ndarray) -> None:
         line = st.container(
             horizontal=True, gap="small", vertical_alignment="center", key=f"quadrant.line.{q}.{record_id}"
         )
-        line.caption(literal(short(row["prompt"], 110)), width="stretch")
+        with line.container(width="stretch"):  # shrinks beside the button on a narrow screen, as a bare text would not
+            st.caption(literal(short(row["prompt"], 110)))
         line.button(
             "", icon=":material/open_in_full:", key=f"quadrant.read.{q}.{record_id}", type="tertiary",
             help="Read this record in full", on_click=reading, args=(record_id,),

@@ -172,3 +172,11 @@ def test_the_frame_holds_neither_removed_nor_held_out_records(home):
     frame = selection_frame(workspace, data)
     assert set(frame.ids) == set(data.ids()) - set(gone) - held_out(workspace)
     assert len(frame.embeddings) == len(frame.influence) == len(frame.ids)
+
+
+def test_both_ends_are_shown_and_only_a_negative_influence_is_called_harm(home, start):
+    at = start("quadrant")
+    frame = selection_frame(space(home), space(home).need())
+    below = int((np.asarray(frame.influence) < 0).sum())
+    assert f"{below:,} of {int(np.isfinite(frame.influence).sum()):,} records have an influence below 0" in said(at)
+    assert "**Help most**" in said(at) and ("**Harm most**" if below else "**Help least**") in said(at)

@@ -308,4 +308,6 @@ def test_a_pick_that_lacks_its_columns_is_refused_and_never_called_heavy(strateg
 def test_what_a_strategy_lacks_is_named():
     bare = Frame(("a-1", "b-1"), difficulty=np.array([1.0, 2.0]))
     assert lacks("diq quotas", bare) == ("influence", "category", "production_shares")
+    with pytest.raises(MissingInput, match="diq needs influence, which was not computed, mapped or imported yet"):
+        select("diq", bare, 1)
     assert lacks("difficulty", bare) == () and able("difficulty", bare) and not able("diq", bare)

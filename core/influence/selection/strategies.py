@@ -5,7 +5,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,7 @@ __all__ = [
     "overlap",
     "parse_budget",
     "select",
+    "wanted",
 ]
 
 
@@ -104,7 +105,7 @@ def select(strategy: str, frame: Frame, budget: str | int, seed: int = 0, **para
     for name in chosen.needs:
         if getattr(frame, name) is None:
             raise MissingInput(
-                f"Strategy {strategy} needs {name.replace('_', ' ')}, which was not computed or mapped yet."
+                f"Strategy {strategy} needs {wanted([name])}, which was not computed, mapped or imported yet."
             )
     size = parse_budget(budget, len(frame.ids))
     if not size:
@@ -123,6 +124,25 @@ def select(strategy: str, frame: Frame, budget: str | int, seed: int = 0, **para
 def able(strategy: str, frame: Frame) -> bool:
     """Whether the frame holds what the strategy needs."""
     return not lacks(strategy, frame)
+
+
+WORDS = {
+    "influence": "influence",
+    "difficulty": "a difficulty",
+    "like": "influence or a difficulty to match",
+    "cluster": "clusters",
+    "category": "categories",
+    "embeddings": "the embedding",
+    "validation_embeddings": "a validation set that is embedded",
+    "uncovered_embeddings": "the holes against production (step coverage)",
+    "production_shares": "production's categories",
+}
+"""Columns of the frame as a reader calls them."""
+
+
+def wanted(columns: Sequence[str]) -> str:
+    """Columns of the frame, in words."""
+    return " and ".join(dict.fromkeys(WORDS.get(name, name.replace("_", " ")) for name in columns))
 
 
 def lacks(strategy: str, frame: Frame) -> tuple[str, ...]:
@@ -250,7 +270,9 @@ def _length_matched(frame: Frame, size: int, params: dict[str, Any]) -> tuple[np
         )
     for name in STRATEGIES[like].needs:
         if getattr(frame, name) is None:
-            raise MissingInput(f"Matching the lengths of {like} needs {name}, which was not computed or mapped yet.")
+            raise MissingInput(
+                f"Matching the lengths of {like} needs {wanted([name])}, which was not computed, mapped or imported yet."
+            )
     model, _ = STRATEGIES[like].order(frame, size, {**STRATEGIES[like].params, "seed": params["seed"]})
     length = np.asarray(frame.length, float)
     there = known(length)
