@@ -14,6 +14,11 @@ from pages.ui.scatter.facets import FACETS
 HEIGHT = 520
 FIRST = ("cluster", "category", "language", "prompt_words")  # what the map is coloured by at first, if there is one
 
+TITLES = {
+    "lasso": "Lasso on the map", "rectangle": "Rectangle on the map", "filter": "Passing the filters",
+    "legend": "Picked in the legend", "all": "All shown on the map", "invert": "The rest of what is shown",
+}  # fmt: skip
+
 MEANING = """
 **Trustworthiness** (0 to 1): of the records that the map draws next to each other, how many really are alike. Below about
 0.8, read small distances with care.
@@ -65,13 +70,17 @@ def _origin(info: dict) -> list[str]:
     """How the places came about: kept from an earlier version, fitted on a sample, on neighbours that are approximate."""
     said = []
     if info.get("kept") is not None:
-        said.append(f"**{info['kept']:,}** records where an earlier version had them, **{info['added']:,}** placed among them")
+        said.append(
+            f"**{info['kept']:,}** records where an earlier version had them, **{info['added']:,}** placed among them"
+        )
     elif info.get("anew"):
         said.append(f"laid out anew: {literal(info['anew'])}")
     if info.get("sample"):
         said.append(f"fitted on a sample of **{info['sample']:,}** that keeps the density, the others placed")
     if info.get("recall") is not None and info["recall"] < 1:
-        said.append(f"approximate neighbours, **{info['recall']:.1%}** of the true ones found (on {info['recall_sample']:,})")
+        said.append(
+            f"approximate neighbours, **{info['recall']:.1%}** of the true ones found (on {info['recall_sample']:,})"
+        )
     if info.get("engine") == "cuML":
         said.append("laid out on the GPU by cuML")
     return said
@@ -205,7 +214,7 @@ def _react(workspace: Workspace, points: Points, event: ScatterEvent) -> None:
             st.toast(
                 "Only production records are in there. A selection holds training records; click a ring to read it."
             )
-        title = "Lasso on the map" if event.polygon is not None else "Picked on the map"
+        title = TITLES.get(event.how, "Picked on the map")
         state.select(points.ids[rows].tolist(), title)
         bits = event.selected.copy()
         bits[points.training :] = False

@@ -75,3 +75,13 @@ def test_only_actions_that_are_known_are_believed():
     assert (heard(do="like", index=2).action, heard(do="like", index=2).about) == ("like", 2)
     assert heard(do="like", index=3).about is None and heard(do="undo").action == "undo"
     assert heard(do="delete").action is None and heard(do="delete").dropped == 1
+
+
+def test_a_selection_says_how_it_came_about_unless_it_is_no_known_way():
+    made = scatter_payload(np.arange(3.0), np.arange(3.0), Categories(np.zeros(3, int), ["a"]))
+
+    def how(way):
+        return read_event(made, {"selected": {"n": 1, "digest": made.digest, "bits": "BQ==", "how": way}}, {})
+
+    assert how("filter").how == "filter" and how("filter").selected.tolist() == [True, False, True]
+    assert how("<b>").how is None and how(["x"]).how is None

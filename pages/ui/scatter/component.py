@@ -16,6 +16,7 @@ import streamlit as st
 from pages.ui.scatter.payload import Name, ScatterPayload
 
 HERE = Path(__file__).parent
+WAYS = ("lasso", "rectangle", "filter", "legend", "all", "invert", "clear")
 ACTIONS = ("undo", "redo", "like", "link")
 
 
@@ -41,15 +42,16 @@ class ScatterEvent:
     """What the reader did since the last run; each part is None when nothing new happened, and is given exactly once.
 
     selected: (N,) bool in the payload's row order, the whole new selection. polygon: (M, 2) lasso or rectangle in the coordinates as
-    drawn (`payload.xy()`), when that made the selection. clicked: index of a point. action: one of the `actions` that the page offers,
-    asked for by button or key, `about` the index of the point that it is about, if about one. cuts: (x, y). counter: of the newest
-    part, 0
-    without one. digest: of the payload the event belongs to; events on other payloads are dropped, `dropped` counts them. webgl:
-    False where the browser has no WebGL2 and the simpler plot was drawn.
+    drawn (`payload.xy()`), when that made the selection. how: lasso, rectangle, filter (what passes), legend, all, invert or clear.
+    clicked: index of a point. action: one of the `actions` that the page offers, asked for by button or key, `about` the index of
+    the point that it is about, if about one. cuts: (x, y). counter: of the newest part, 0 without one. digest: of the payload the
+    event belongs to; events on other payloads are dropped, `dropped` counts them. webgl: False where the browser has no WebGL2 and
+    the simpler plot was drawn.
     """
 
     digest: str
     selected: np.ndarray | None = None
+    how: str | None = None
     clicked: int | None = None
     action: str | None = None
     about: int | None = None
@@ -150,7 +152,11 @@ def _selected(said: Mapping[str, Any], count: int) -> dict[str, Any] | None:
         return None
     if len(bits) != (count + 7) // 8:
         return None
-    return {"selected": np.unpackbits(bits, count=count, bitorder="little").view(np.bool_), "polygon": polygon}
+    return {
+        "selected": np.unpackbits(bits, count=count, bitorder="little").view(np.bool_),
+        "polygon": polygon,
+        "how": said.get("how") if said.get("how") in WAYS else None,
+    }
 
 
 def _clicked(said: Mapping[str, Any], count: int) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 // Theme, sizes, view, and the three sheets: axes below, points in the middle, names, cuts and the lasso above.
 
+const TOOLS = 36; // px
 const PAINT_BUDGET = 30; // ms a frame may take while the view moves; slower machines then draw a fair sample
 
 function boxPath(points) {
@@ -81,9 +82,10 @@ class ScatterDrawing extends ScatterState {
     const first = axes ? axes.range : this.config.home;
     if (first) [x0, x1, y0, y1] = first;
     const spanX = x1 - x0 || 1, spanY = y1 - y0 || 1;
-    let sx = area.w / spanX / pad, sy = area.h / spanY / pad;
+    const tools = axes ? 0 : TOOLS; // the tools lie over the top of a map: nothing should lie under them at first
+    let sx = area.w / spanX / pad, sy = (area.h - tools) / spanY / pad;
     if (!axes) sx = sy = Math.min(sx, sy);
-    this.fit = { cx: (x0 + x1) / 2, cy: (y0 + y1) / 2, sx, sy };
+    this.fit = { cx: (x0 + x1) / 2, cy: (y0 + y1) / 2 + tools / 2 / sy, sx, sy };
   }
 
   resetView(draw = true) {

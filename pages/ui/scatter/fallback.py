@@ -39,7 +39,9 @@ def plotly_scatter(
     told = f"Simple plot (this browser has no WebGL2): {len(rows):,} of {payload.count:,} points"
     told += ", a fixed sample; only drawn points can be selected." if len(rows) < payload.count else "."
     if payload.header.get("facets"):
-        told += " The filters beside the map, its link and its keys need WebGL2; search and choosing by value work as ever."
+        told += (
+            " The filters beside the map, its link and its keys need WebGL2; search and choosing by value work as ever."
+        )
     st.caption(told)
     x, y = payload.xy()
     figure = go.Figure()
