@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from core import naming
 from core.dataset.columns import FIELD_PREFIX
 from core.decisions import open_reviews, verdict_by_record
 from core.errors import InputError
@@ -59,6 +60,7 @@ DERIVED = {
     "ifd": ("IFD of 1 or more", "category", "difficulty"),
 }
 RATED_IN_FILE = "Difficulty rating"
+LEVEL = "cluster:"  # before the level of groups broader or finer than the clusters
 HEURISTICS = ("ifd_ppl", "ifd_loss", "nll", "perplexity")
 DIFFICULTY = (
     "difficulty", "rated_difficulty", "llm_overall", "classifier", "llm_knowledge", "llm_reasoning", *HEURISTICS,
@@ -106,6 +108,7 @@ def available(workspace: Workspace, data: Dataset) -> dict[str, tuple[str, str]]
     steps = {step for *_, step in DERIVED.values()} | {step for _, _, step, _ in known.values()}
     there = {step for step in steps if current(workspace, step)}  # asked once each: several columns share a step
     names |= {n: (t, kind) for n, (t, kind, step) in DERIVED.items() if step in there}
+    names |= _levels(workspace)
     names |= {
         "prompt_words": ("Prompt length (words)", "number"),
         "response_words": ("Response length (words)", "number"),
@@ -117,6 +120,13 @@ def available(workspace: Workspace, data: Dataset) -> dict[str, tuple[str, str]]
     names["verdict"] = ("Audit verdict", "category")
     names |= {n: (n.removeprefix(FIELD_PREFIX), "category") for n in data.columns if n.startswith(FIELD_PREFIX)}
     return names
+
+
+def _levels(workspace: Workspace) -> dict[str, tuple[str, str]]:
+    """Columns of the groups that are broader or finer than the clusters, where there are any."""
+    found = current(workspace, "clusters")
+    known = found.info.get("levels", []) if found else []
+    return {LEVEL + level["level"]: (f"Cluster: {level['title'].lower()}", "category") for level in known}
 
 
 def has_values(data: Dataset, name: str) -> bool:
@@ -157,7 +167,7 @@ def column(workspace: Workspace, data: Dataset, name: str) -> Column:
         return Column(name, title, kind, _numbers(data.column(name)), "as rated in the file")
     if name in ("prompt_words", "response_words"):
         return Column(name, title, kind, words(data.column(name.removesuffix("_words"))))
-    if name in DERIVED:
+    if name in DERIVED or name.startswith(LEVEL):
         return Column(name, title, kind, *_derived(workspace, data, name))
     if name == "verdict":
         given = verdict_by_record(open_reviews(workspace))
@@ -185,11 +195,12 @@ def _numbers(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def _derived(workspace: Workspace, data: Dataset, name: str) -> tuple[np.ndarray, str]:
-    result = current(workspace, DERIVED[name][2])
-    if name == "cluster":
-        names = {c["cluster"]: c["name"] for c in result.info["clusters"]}
-        labels = result.table(["cluster"]).column(0).to_numpy()
+    if name == "cluster" or name.startswith(LEVEL):
+        result, level = current(workspace, "clusters"), name.removeprefix(LEVEL)
+        names = naming.names(workspace, result, level)
+        labels = result.table([level]).column(0).to_numpy()
         return np.array([names.get(int(c), "noise") for c in labels], dtype=object), "HDBSCAN; noise is no cluster"
+    result = current(workspace, DERIVED[name][2])
     if name == "duplicate":
         table = result.table(["group", "keeper"])
         group, keeper = table.column(0).to_numpy(), np.asarray(table.column(1).to_numpy(zero_copy_only=False), bool)

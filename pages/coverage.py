@@ -5,6 +5,7 @@ import streamlit as st
 from core.steps import current
 from pages.ui import (
     coverage_clusters,
+    coverage_diversity,
     coverage_holes,
     coverage_link,
     coverage_map,
@@ -22,6 +23,7 @@ PANELS = {
     "Search": coverage_search.panel,
     "Clusters": coverage_clusters.panel,
     "Holes": coverage_holes.panel,
+    "Diversity": coverage_diversity.panel,
     "Selection": coverage_selection.panel,
 }
 

@@ -29,6 +29,8 @@ class Gap:
     collect_high: int
     examples: tuple[str, ...]  # record ids of production
     nearest: tuple[str, ...]  # record ids of training
+    stakes: int | None = None  # high-stakes production records in it; None: no rule says which those are
+    rank: int = 0
 
 
 def gaps(info: Mapping[str, Any]) -> list[Gap]:
@@ -49,7 +51,7 @@ def gaps(info: Mapping[str, Any]) -> list[Gap]:
 
 COLUMNS = (
     "hole", "name", "terms", "production_records", "share_of_production", "share_low", "share_high", "collect", "collect_low",
-    "collect_high", "example_prompts", "nearest_training_ids",
+    "collect_high", "high_stakes", "example_prompts", "nearest_training_ids",
 )  # fmt: skip
 
 
@@ -61,8 +63,9 @@ def brief_csv(found: Sequence[Gap], prompts: Mapping[str, str]) -> str:
     for g in found:
         texts = "\n\n".join(prompts.get(i, "") for i in g.examples)
         row = [
-            g.number, g.name, "; ".join(g.terms), g.size, f"{g.share:.6f}", f"{g.low:.6f}", f"{g.high:.6f}", g.collect, g.collect_low,
-            g.collect_high, texts, " ".join(g.nearest),
+            g.rank or g.number, g.name, "; ".join(g.terms),
+            g.size, f"{g.share:.6f}", f"{g.low:.6f}", f"{g.high:.6f}", g.collect, g.collect_low,
+            g.collect_high, "" if g.stakes is None else g.stakes, texts, " ".join(g.nearest),
         ]  # fmt: skip
         writer.writerow([neutral(str(cell)) for cell in row])
     return out.getvalue()
@@ -97,10 +100,11 @@ def brief_markdown(
     ]
     for g in found:
         lines += [
-            f"## {g.number}. {_plain(g.name)}",
+            f"## {g.rank or g.number}. {_plain(g.name)}",
             "",
             f"- Collect about **{g.collect:,}** records ({g.collect_low:,} to {g.collect_high:,})",
             f"- {g.size:,} production records, {g.share:.1%} of production ({g.low:.1%} to {g.high:.1%})",
+            *([f"- {g.stakes:,} of them are high stakes"] if g.stakes is not None else []),
             f"- Distinguishing terms: {', '.join(_plain(t) for t in g.terms)}",
             f"- Mean similarity to the nearest training record: {g.similarity:.2f}",
             "",

@@ -19,15 +19,22 @@ def vendi_of_kernel(kernel: np.ndarray) -> float:
 def vendi(vectors: np.ndarray, block: int = 65_536) -> float:
     """Vendi score of unit rows (N, d) under cosine similarity, exact at any N; zero rows are left out. At most min(N, d).
 
-    X X^T / N and X^T X / N have the same eigenvalues but zeros, so the small matrix is enough."""
+    X X^T / N and X^T X / N have the same eigenvalues but zeros, so the smaller matrix is enough."""
+    from threadpoolctl import threadpool_limits
+
     width = vectors.shape[1]
+    if len(vectors) < width:
+        rows = np.asarray(vectors, np.float64)
+        rows = rows[rows.any(1)]
+        return _effective(np.linalg.eigvalsh(rows @ rows.T / len(rows))) if len(rows) else 0.0
     scatter, count = np.zeros((width, width)), 0
     for start in range(0, len(vectors), block):
         part = np.asarray(vectors[start : start + block], np.float64)
         part = part[part.any(1)]
         scatter += part.T @ part
         count += len(part)
-    return _effective(np.linalg.eigvalsh(scatter / count)) if count else 0.0
+    with threadpool_limits(1):  # a few hundred columns: threads wait for each other longer than they compute
+        return _effective(np.linalg.eigvalsh(scatter / count)) if count else 0.0
 
 
 def _effective(eigenvalues: np.ndarray) -> float:

@@ -211,8 +211,20 @@ def tables() -> Any:
         Column("token", String(64), nullable=False, unique=True),  # of the click, so that a retry is one decision
         Index("adjudications_by_sample", "sample_id", "record_id"),
     )
+    cluster_names = Table(  # the newest row of essentially the same members is in force
+        "cluster_names",
+        md,
+        Column("entry", Integer, primary_key=True, autoincrement=True),
+        Column("members_digest", String(64), nullable=False),
+        Column("sketch", JSON, nullable=False),  # the smallest hashes of the members, to know the cluster again
+        Column("size", Integer, nullable=False),
+        Column("name", Text, nullable=False),  # "" = taken back
+        Column("created_by", Text, nullable=False),
+        Column("created_at", String(32), nullable=False),
+    )
     return SimpleNamespace(
         metadata=md,
+        cluster_names=cluster_names,
         meta=meta,
         samples=samples,
         sample_records=sample_records,

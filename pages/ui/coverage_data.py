@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import streamlit as st
 
-from core import frame
+from core import frame, naming
 from core.decisions import open_reviews, verdict_by_record
 from core.embedding import search
 from core.review.subsets import subset_ids, subsets
@@ -88,6 +88,9 @@ def source_key(workspace: Workspace, name: str) -> str:
         name = "influence"
     if name == SUBSET:
         return "-".join(s.id for s in subsets(open_reviews(workspace)))
+    if name == "cluster" or name.startswith(frame.LEVEL):
+        found = current(workspace, "clusters")
+        return f"{found.key}{naming.version(workspace)}" if found else ""
     if name in frame.FROM_RESULTS or name in frame.DERIVED:
         found = current(workspace, (frame.FROM_RESULTS.get(name) or frame.DERIVED[name])[2])
         return found.key if found else ""
@@ -128,7 +131,7 @@ def _subset_column(workspace: Workspace, data: Dataset) -> frame.Column:
 
 
 def default_filters(workspace: Workspace, data: Dataset) -> list[str]:
-    """The columns that the map can be filtered by at first: those that exist, with the best difficulty source and the saved selections."""
+    """The columns that the map can be filtered by at first: what exists of them, the best difficulty source, saved selections."""
     known = known_columns(workspace, data)
     best = [name for name, _ in frame.difficulty_sources(workspace, data)[:1]]
     wanted = [*FILTERS[:3], *best, *FILTERS[3:], SUBSET]
@@ -226,17 +229,17 @@ def _colour(known: frame.Column, theirs: np.ndarray | None, points: Points) -> C
     if rest:
         light[-1], dark[-1] = OTHER_LIGHT, OTHER_DARK
     both = np.concatenate([codes, more])
-    return Categories(both, names, known.title, ABSENT.get(known.name, "none"), light, dark)
+    return Categories(both, names, known.title, ABSENT.get(known.name.partition(":")[0], "none"), light, dark)
 
 
 def coded(known: frame.Column) -> tuple[np.ndarray, list[str], int]:
     """(N,) codes of a column of texts (-1 none), the names by frequency, and how many rarer values the last name stands for (0)."""
     words = pa.chunked_array([pa.array(known.values, pa.large_string())]).combine_chunks().dictionary_encode()
     raw, texts = words.indices.to_numpy(), words.dictionary.to_pylist()
-    absent = {"", "noise"} if known.name == "cluster" else {""}
+    absent = {"", "noise"} if known.name.partition(":")[0] == "cluster" else {""}
     sizes = np.bincount(raw, minlength=len(texts))
     order = sorted((k for k in range(len(texts)) if texts[k] not in absent), key=lambda k: (-sizes[k], texts[k]))
-    most = CLUSTERS if known.name == "cluster" else NAMED
+    most = CLUSTERS if known.name.partition(":")[0] == "cluster" else NAMED
     rest = len(order) - most if len(order) > most + 1 else 0
     kept = order[:most] if rest else order
     number = np.full(len(texts), -1, np.int32)
@@ -249,15 +252,15 @@ def coded(known: frame.Column) -> tuple[np.ndarray, list[str], int]:
 def cluster_names(workspace: Workspace, points: Points) -> list[Name]:
     """The clusters' names, each at the middle of its records; noise has none."""
     found = current(workspace, "clusters")
-    return [] if found is None else _cluster_names(points.key, found.key, points, found)
+    called = {} if found is None else naming.names(workspace, found)
+    return [] if found is None else _cluster_names(points.key, found.key, tuple(called[c] for c in sorted(called)), points, found)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _cluster_names(key: str, source: str, _points: Points, _found: Result) -> list[Name]:
+def _cluster_names(key: str, source: str, names: tuple[str, ...], _points: Points, _found: Result) -> list[Name]:
     codes = _found.table(["cluster"]).column(0).to_numpy()
-    names = [c["name"] for c in sorted(_found.info["clusters"], key=lambda c: c["cluster"])]
     n = _points.training
-    return centroid_names(_points.x[:n], _points.y[:n], codes, names) if len(codes) == n else []
+    return centroid_names(_points.x[:n], _points.y[:n], codes, list(names)) if len(codes) == n else []
 
 
 def hole_names(workspace: Workspace, points: Points) -> list[Name]:

@@ -5,7 +5,9 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from core.embedding.brief import Gap, brief_csv, brief_markdown, gaps
+from core import holes as tasks
+from core import naming
+from core.embedding.brief import Gap
 from core.steps import current
 from core.workspace import Dataset, Result, Workspace
 from pages.ui import coverage_search, jobs, records, state
@@ -25,18 +27,19 @@ def panel(workspace: Workspace, data: Dataset, points: Points) -> None:
         jobs.waiting_for("coverage", "The holes")
         return
     _figures(found.info)
-    holes = gaps(found.info)
+    holes = tasks.ranked(workspace, found, production)
     if holes:
         _ranked(holes, found)
-        _brief(data, production, found, holes)
-        number = st.session_state.get("coverage.hole")
-        if number not in range(1, len(holes) + 1):
-            st.session_state["coverage.hole"] = 1
+        _brief(workspace)
+        known = {h.number: h for h in holes}
+        if st.session_state.get("coverage.hole") not in known:
+            st.session_state["coverage.hole"] = holes[0].number
         number = st.selectbox(
-            "Hole", [h.number for h in holes], key="coverage.hole", format_func=lambda n: short(f"{n}. {holes[n - 1].name}", 80),
+            "Hole", [h.number for h in holes], key="coverage.hole",
+            format_func=lambda n: short(f"{known[n].rank}. {known[n].name}", 80),
             persist_state="session", width=420,
         )  # fmt: skip
-        _one(data, production, found, holes[number - 1])
+        _one(data, production, found, known[number])
     else:
         st.success("No hole: no group of production records lies beyond the reach of the training set.")
     _unvisited(workspace, found)
@@ -51,6 +54,7 @@ def _figures(info: dict) -> None:
             st.metric("Coverage (Naeem)", f"{info['coverage']:.3f}", width="content")
             st.metric("Density (Naeem)", f"{info['density']:.2f}", width="content")
         st.metric("Uncovered, in no hole", f"{info['scattered']:,}", width="content")
+    chance = info.get("expected_coverage")
     said = []
     if info["covered_share"] is not None:
         said.append(
@@ -58,14 +62,17 @@ def _figures(info: dict) -> None:
             f"records, 95 % interval {info['covered_low']:.1%} to {info['covered_high']:.1%}. {_why(info)}"
         )
     if info["coverage"] is not None:
-        expected = info.get("expected_coverage")
+        expected = chance
         said.append(
             "**Coverage**: share of production records with a training record closer than their "
             f"{info['k']}th production neighbour"
-            + (f"; {expected:.3f} if both came from one distribution." if expected else ".")
+            + (f"; {expected:.3f} if both came from one distribution" if expected else "")
+            + f". 95 % interval {info['coverage_low']:.3f} to {info['coverage_high']:.3f}."
         )
         said.append(
-            "**Density**: how many such neighbourhoods an average training record lies in; about 1 for one distribution."
+            "**Density**: how many such neighbourhoods an average training record lies in; about 1 for one distribution. "
+            f"95 % interval {info['density_low']:.2f} to {info['density_high']:.2f}. Intervals: {info['resamples']:,} bootstrap "
+            "samples of the distinct production texts; training is taken as it is."
         )
     st.caption("  \n".join(said))
     for text in info.get("warnings", []):
@@ -79,7 +86,19 @@ def _why(info: dict) -> str:
         return f"A record is uncovered when {least}."
     return (
         f"Uncovered: far from training ({info['far_records']:,}: {least}), or where training is thin ({info['thin_records']:,}: "
-        f"less than {info['thin']:.0%} as dense around it as production is)."
+        f"less than {info['thin']:.0%} as dense around it as production is). {_chance(info)}"
+    )
+
+
+def _chance(info: dict) -> str:
+    """How often the rules would be wrong if training and production were alike."""
+    if info.get("thin_by_chance") is None:
+        return ""
+    dealt = f", {info['thin_sampled']:,} texts of it" if info["thin_sampled"] else ""
+    return (
+        f"Were both alike, about 5 % would be far by that quantile, {info['thin_by_chance']:.1%} thin: both sets thrown "
+        f"together and dealt out again {info['thin_draws']:,} times{dealt}; the cut is {info['thin_asked']:.0%}, or lower until "
+        f"at most {info['thin_level']:.0%} are thin by chance."
     )
 
 
@@ -90,8 +109,9 @@ def _ranked(holes: list[Gap], found: Result) -> None:
     column = st.column_config
     clickable(
         {
-            "number": [h.number for h in holes], "name": [short(h.name, 80) for h in holes], "size": [h.size for h in holes],
+            "number": [h.rank for h in holes], "name": [short(h.name, 80) for h in holes], "size": [h.size for h in holes],
             "share": [h.share for h in holes], "interval": [f"{h.low:.1%} – {h.high:.1%}" for h in holes],
+            **({"stakes": [h.stakes for h in holes]} if holes[0].stakes is not None else {}),
             "similarity": [round(h.similarity, 2) for h in holes], "collect": [h.collect for h in holes],
             "range": [f"{h.collect_low:,} – {h.collect_high:,}" for h in holes],
         },
@@ -100,30 +120,32 @@ def _ranked(holes: list[Gap], found: Result) -> None:
             "number": column.NumberColumn("#", width="small"), "name": column.TextColumn("Hole", width="medium"),
             "size": column.NumberColumn("Production records", format="localized"),
             "share": column.NumberColumn("Share of production", format="percent"), "interval": column.TextColumn("95 % interval"),
+            "stakes": column.NumberColumn("High stakes", help="Production records of the hole that are high stakes by your rule."),
             "similarity": column.NumberColumn("Mean similarity", help="To the nearest training record; cosine."),
             "collect": column.NumberColumn("Collect", format="localized"), "range": column.TextColumn("from – to"),
         },
     )  # fmt: skip
     st.caption(
         f"How many to collect = the hole's share of production × {found.info['training']:,} training records, so that it weighs in "
-        "training what it weighs in production; the range follows from the share's interval. Holes are groups of uncovered production "
-        "records that are alike in the embedding, largest first."
+        "training what it weighs in production; the range follows from the share's bootstrap interval. Holes are groups of uncovered "
+        "production records that are alike in the embedding. " + _order(holes)
     )
 
 
-def _brief(data: Dataset, production: Dataset, found: Result, holes: list[Gap]) -> None:
-    def prompts(home: Dataset, ids: set[str]) -> dict[str, str]:
-        return {r["record_id"]: r.get("prompt") or "" for r in records.rows_of(home, sorted(ids), ("prompt",))}
+def _order(holes: list[Gap]) -> str:
+    if holes[0].stakes is None:
+        return "Largest first: no rule says which records are high stakes (the Audit page keeps one)."
+    return f"Largest first, a high-stakes record counting as {tasks.STAKES:g}."
 
-    asked = partial(prompts, production, {i for h in holes for i in h.examples})
-    near = partial(prompts, data, {i for h in holes for i in h.nearest})
+
+def _brief(workspace: Workspace) -> None:
     with st.container(horizontal=True):
         st.download_button(
-            "Collection brief (Markdown)", lambda: brief_markdown(holes, asked(), near(), found.info, data.name),
-            "collection-brief.md", "text/markdown", icon=":material/download:", key="coverage.brief_md", on_click="ignore",
+            "Collection brief (Markdown)", partial(tasks.brief, workspace, "md"), "collection-brief.md", "text/markdown",
+            icon=":material/download:", key="coverage.brief_md", on_click="ignore",
         )  # fmt: skip
         st.download_button(
-            "Brief as CSV", lambda: brief_csv(holes, asked()), "collection-brief.csv", "text/csv", icon=":material/download:",
+            "Brief as CSV", partial(tasks.brief, workspace, "csv"), "collection-brief.csv", "text/csv", icon=":material/download:",
             key="coverage.brief_csv", on_click="ignore",
         )  # fmt: skip
 
@@ -154,13 +176,16 @@ def _unvisited(workspace: Workspace, found: Result) -> None:
     regions = {r["cluster"]: r for r in found.info["regions"] if r["cluster"] >= 0 and not r["production"]}
     if clusters is None or not regions:
         return
-    names = [c["name"] for c in clusters.info["clusters"] if c["cluster"] in regions]
+    called = naming.names(workspace, clusters)
+    names = [called[c] for c in sorted(regions)]
+    most = max(r["high"] or 0 for r in regions.values())
     count = sum(r["training"] for r in regions.values())
     st.markdown("**What production never asks for**")
     st.caption(
         f"{len(regions):,} {'cluster' if len(regions) == 1 else 'clusters'} of {count:,} training records "
         f"({count / found.info['training']:.1%}) that no covered record of this production sample is nearest to: "
-        f"{literal('; '.join(names), 400)}."
+        f"{literal('; '.join(names), 400)}. With {found.info['production']:,} production records, each may still have up to "
+        f"{most:.1%} of production (upper end of the 95 % Wilson interval of none)."
     )
     st.button(
         "Select them",
