@@ -7,11 +7,23 @@ from typing import Annotated, Any
 
 import typer
 
-from core import cli_audit, cli_difficulty, cli_export, cli_review, cli_search, cli_versions, jobs
+from core import (
+    cli_audit,
+    cli_clean,
+    cli_coverage,
+    cli_difficulty,
+    cli_embeddings,
+    cli_export,
+    cli_quality,
+    cli_review,
+    cli_search,
+    cli_versions,
+    jobs,
+)
 from core.cluster import Compute
 from core.errors import InputError, QuadrantError
 from core.jobs import Reporter, run_steps
-from core.steps import STEPS, analysis, current, live_keys
+from core.steps import STEPS, analysis, current
 from core.version_history import keep_card
 from core.workspace import Dataset, Workspace, open_workspace
 
@@ -491,7 +503,9 @@ def _listed(words: list[dict[str, Any]]) -> str:
 
 @app.command()
 def status(workspace: Where = HERE, json_: Json = False) -> None:
-    """What the workspace holds: datasets by role, results, and the job under way."""
+    """What the workspace holds: datasets by role, results, diversity, and the job under way."""
+    from core.variety import of_set
+
     space = open_workspace(workspace, create=False)
     data = {role: space.dataset(role) for role in ("training", "production", "validation", "gold")}
     able, unable = analysis(space)
@@ -499,12 +513,15 @@ def status(workspace: Where = HERE, json_: Json = False) -> None:
         k: f"cannot run: {v}" for k, v in unable.items()
     }
     job = jobs.active(space)
+    varied = of_set(space, data["training"]) if data["training"] else None
     facts = {
         "datasets": {r: {"name": d.name, "records": d.count, "digest": d.digest} for r, d in data.items() if d},
+        "diversity": varied.facts() if varied else None,
         "steps": steps, "job": job.title if job else None,
     }  # fmt: skip
     lines = [f"{r}: {d.count:,} records from {d.name}" for r, d in data.items() if d]
     lines += [f"{name}: {state}" for name, state in steps.items()] + ([f"running: {job.title}"] if job else [])
+    lines += [f"diversity: {varied.said()}"] if varied else []
     say(json_, facts, "\n".join(lines))
 
 
@@ -514,12 +531,18 @@ def gc(workspace: Where = HERE, json_: Json = False) -> None:
     space = open_workspace(workspace, create=False)
     if jobs.active(space):
         raise InputError("A job is running in this workspace. Wait for it, or cancel it, then collect.")
-    removed = space.gc(live_keys(space))
+    from core.embeddings import all_live_keys
+
+    removed = space.gc(all_live_keys(space))
     say(json_, {"removed": removed}, f"{len(removed)} stored results removed")
 
 
+cli_clean.add_to(app, say)
+cli_coverage.add_to(app, say)
 cli_difficulty.add_to(app, say)
+cli_embeddings.add_to(app, say)
 cli_review.add_to(app, say)
+cli_quality.add_to(app, say)
 cli_search.add_to(app, say)
 cli_audit.add_to(app, say)
 cli_export.add_to(app, say)

@@ -386,8 +386,13 @@ def history(
     return figure
 
 
-def confusion(names: Sequence[str], counts: np.ndarray, colours: Colours = DEFAULT) -> go.Figure:
-    """Counts (K, K) of given (row) against other (column) labels as a heat map; zeros are left blank."""
+def confusion(
+    names: Sequence[str], counts: np.ndarray, colours: Colours = DEFAULT, clickable: bool = False
+) -> go.Figure:
+    """Counts (K, K) of given (row) against other (column) labels as a heat map; zeros are left blank.
+
+    clickable: each cell off the diagonal that holds something can be picked; its point's customdata is [row, column].
+    """
     counts = np.asarray(counts, dtype=np.float64)
     at = list(range(len(names)))
     full = [plain(name, 200) for name in names]
@@ -404,6 +409,19 @@ def confusion(names: Sequence[str], counts: np.ndarray, colours: Colours = DEFAU
         xgap=1,
         ygap=1,
     )
+    if clickable:  # a heat map takes no clicks in Streamlit, marks upon it do
+        cells = [(r, c) for r in at for c in at if counts[r, c] > 0 and r != c]
+        figure.add_scatter(
+            x=[c for _, c in cells],
+            y=[r for r, _ in cells],
+            mode="markers",
+            marker={"symbol": "square", "size": 20, "opacity": 0.01},
+            selected={"marker": {"opacity": 0.35, "color": colours.scale[-1]}},
+            unselected={"marker": {"opacity": 0.01}},
+            customdata=[[r, c, full[r], full[c], float(counts[r, c])] for r, c in cells],
+            hovertemplate="given %{customdata[2]}<br>other %{customdata[3]}<br>%{customdata[4]:.4g} records<extra></extra>",
+            showlegend=False,
+        )
     figure.update_xaxes(
         tickmode="array",
         tickvals=at,

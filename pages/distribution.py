@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.errors import QuadrantError
 from pages.ui import distribution_chart, distribution_numbers, distribution_plan, jobs, state
-from pages.ui.distribution_view import chosen_column, columns, labels, view
+from pages.ui.distribution_view import chosen_column, columns, labels, touched, unlabelled_production, view
 from pages.ui.safe import literal
 
 
@@ -25,7 +25,12 @@ def page() -> None:
         )
     title = found[column]
     try:
-        seen = view(workspace, data, column)
+        standing = bool(touched(workspace)) and st.toggle(
+            "As it stands: without removed records, with the labels that rules changed",
+            True,
+            key="distribution.standing",
+        )
+        seen = view(workspace, data, column, standing)
     except QuadrantError as error:
         st.error(literal(error, 500))
         return
@@ -51,6 +56,12 @@ def _alone(workspace, data, seen, title: str) -> None:
         st.info("Production is given as shares of categories, so only the category can be compared.")
     elif seen.column == "cluster":
         jobs.waiting_for("coverage", "Production by cluster")
+    elif unlabelled_production(workspace, seen.column):
+        st.info(
+            "No production record has a value here. A classifier trained on this data can predict production's shares."
+        )
+        if st.button("Predict production's categories", key="distribution.predict", icon=":material/query_stats:"):
+            jobs.launch(["run", "prevalence"], "Predict production's categories")
     elif seen.why:
         st.info(literal(seen.why, 400))
     counted = sum(seen.table["training"])

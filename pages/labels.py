@@ -3,12 +3,15 @@
 import streamlit as st
 
 from core.quality.scorecard import TARGETS
+from core.relabelling import changes_in_force
 from core.steps import current, params_of, set_params
 from core.workspace import Dataset, Result, Workspace
-from pages.ui import jobs, labels_doubts, state
+from pages.ui import jobs, labels_doubts, labels_drift, labels_relabel, state
 from pages.ui.labels_data import Doubts, doubts, label_columns
 from pages.ui.records import kept_mask
 from pages.ui.safe import literal, short
+
+VIEWS = ("Doubtful labels", "Relabel by rule", "By annotator or time")
 
 
 def choose_column(workspace: Workspace, data: Dataset) -> str | None:
@@ -79,14 +82,27 @@ def main() -> None:
     if "undefined" in info:
         st.info(literal(info["undefined"], 300))
     else:
-        found = doubts(data, result, kept_mask(workspace, data))
+        kept = kept_mask(workspace, data)
+        changed = frozenset(changes_in_force(workspace))
+        found = doubts(data, result, kept, changed)
         headline(result, found)
+        if changed:
+            st.caption(f"{len(changed):,} labels were changed by a rule since; they are not in doubt any more.")
     for warning in info["warnings"]:
         st.caption(literal(warning, 400))
     if len(info["small"]) > 5:
         with st.expander(f"{len(info['small']):,} categories are too small to judge"):
             st.dataframe({"category": [short(name) for name in info["small"]]}, hide_index=True)
-    if "undefined" not in info:
+    if "undefined" in info:
+        return
+    view = st.segmented_control(
+        "View", VIEWS, default=VIEWS[0], key="labels.view", required=True, label_visibility="collapsed"
+    )
+    if view == VIEWS[1]:
+        labels_relabel.draw(workspace, data, result, found)
+    elif view == VIEWS[2]:
+        labels_drift.draw(data, result, kept)
+    else:
         labels_doubts.draw(data, result, found)
 
 

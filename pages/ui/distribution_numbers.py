@@ -26,14 +26,16 @@ def _kl(info: dict) -> None:
         )
     if info["low"] is not None:
         exact = (
-            "" if info["sampled"] else " The shares of production are taken as exact, so only training is drawn anew."
+            " Production's shares are predicted: the classifier's error is in the interval."
+            if info.get("predicted")
+            else ""
+            if info["sampled"]
+            else " The shares of production are taken as exact, so only training is drawn anew."
         )
-        inside = info["low"] <= info["kl_smoothed"] <= info["high"]
-        high = "" if inside else " It lies high because each redraw adds chance mismatch of its own."
         st.caption(
             f"{100 * info['confidence']:.0f} % bootstrap interval of the smoothed value ({info['kl_smoothed']:.4f}): "
-            f"{info['low']:.4f} to {info['high']:.4f} nats. Smoothing adds {info['alpha']:g} to the count of each category."
-            f"{exact}{high}"
+            f"{info['low']:.4f} to {info['high']:.4f} nats, moved by the bias of the redraws. Smoothing adds {info['alpha']:g} to the "
+            f"count of each category.{exact}"
         )
     st.caption(chance(info))
 
@@ -112,10 +114,16 @@ def sides(workspace: Workspace, data: Dataset, info: dict, column: str) -> None:
     """What the two sides consist of, and who is not counted."""
     production = workspace.dataset("production")
     said = [f"Training: {info['training']:,} of {data.count:,} records of {literal(data.name, 60)}"]
-    if production is not None:
+    if info.get("predicted"):
+        said.append(
+            f"production: shares predicted from {production.count:,} unlabelled records of {literal(production.name, 60)}"
+        )
+    elif production is not None:
         said.append(
             f"production: {info['production']:,} of {production.count:,} records of {literal(production.name, 60)}"
         )
+    elif workspace.shares_total():
+        said.append(f"production: {workspace.shares_total():,} requests, given as counts")
     else:
         said.append(f"production: given as {len(workspace.shares() or {}):,} shares, without records")
     st.caption("; ".join(said) + ".")

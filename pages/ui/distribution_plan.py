@@ -1,15 +1,16 @@
-"""What would bring training to production's shares: by removing only, or by adding only."""
+"""What would bring training to production's shares: by removing, by collecting, or by the fewest changes into the band."""
 
 import streamlit as st
 
-from core.rebalancing import downsample
+from core.errors import QuadrantError
+from core.rebalancing import balance_settings, band_plan, downsample
 from core.steps import current
 from core.workspace import Dataset, Workspace
-from pages.ui import state
+from pages.ui import distribution_settings, state
 from pages.ui.distribution_view import View, labels
 from pages.ui.safe import literal, short
 
-REMOVE, ADD = "Remove only", "Add only"
+REMOVE, ADD, BAND = "Remove only", "Collect only", "Fewest changes"
 SEED = 0
 
 
@@ -20,12 +21,75 @@ def show(workspace: Workspace, data: Dataset, view: View, title: str) -> None:
         "oversampled on purpose."
     )
     way = st.segmented_control(
-        "Plan", [REMOVE, ADD], default=REMOVE, key="distribution.plan", required=True, label_visibility="collapsed"
+        "Plan",
+        [REMOVE, ADD, BAND],
+        default=REMOVE,
+        key="distribution.plan",
+        required=True,
+        label_visibility="collapsed",
     )
+    if st.toggle("Settings: band, minimums, deliberate oversampling, pins", key="distribution.settings"):
+        with st.container(border=True):
+            distribution_settings.draw(workspace, data, view)
     if way == REMOVE:
         _removing(workspace, data, view, title)
-    else:
+    elif way == ADD:
         _adding(view)
+    else:
+        _band(workspace, data, view, title)
+    distribution_settings.minimums(workspace, view)
+    if way != REMOVE:
+        distribution_settings.holes(workspace)
+
+
+def _band(workspace: Workspace, data: Dataset, view: View, title: str) -> None:
+    """The fewest removals and additions after which no category is over or under by more than the band."""
+    told = balance_settings(workspace)
+    ways = st.segmented_control("May", ["remove", "collect"], default=["remove", "collect"], selection_mode="multi",
+                                key="distribution.band.ways", format_func=str.capitalize)  # fmt: skip
+    if not ways:
+        st.caption("Allow removing, collecting, or both.")
+        return
+    table = view.table
+    try:
+        found = band_plan(workspace, data, labels(workspace, data, view.column), table["category"], table["training"],
+                          table["production_share"], view.column, "remove" in ways, "collect" in ways)  # fmt: skip
+    except QuadrantError as error:
+        st.info(literal(error, 300))
+        return
+    x, n = found.counts.tolist(), table["training"]
+    total, then = sum(n), sum(x)
+    st.markdown(
+        f"**{_records(found.changes)}** change: remove {found.removed:,}, collect {found.added:,}; {total:,} become {then:,}."
+        if found.changes
+        else f"**Nothing has to change**: every category lies within {told['ratio']:g}× of its share."
+    )
+    more = [c for c in told["more"].get(view.column, ()) if c in table["category"]]
+    aim = (
+        f" {_listed(more)} {'is' if len(more) == 1 else 'are'} aimed at {told['weight']:g}× as often as production asks, on purpose."
+        if more
+        else ""
+    )
+    st.caption(
+        f"The least number of changes after which each share lies within {told['ratio']:g}× of production's; minimums and pinned or "
+        f"high-stakes records come before the band. Exact, not a heuristic.{aim}"
+    )
+    rows = [i for i in range(len(n)) if n[i] or x[i]]
+    share = table["production_share"]
+    _table(
+        {
+            "category": [short(table["category"][i], 80) for i in rows],
+            "now": [n[i] for i in rows],
+            "remove": [max(n[i] - x[i], 0) for i in rows],
+            "collect": [max(x[i] - n[i], 0) for i in rows],
+            "then": [x[i] for i in rows],
+            "ratio then": [round(x[i] / then / share[i], 2) if share[i] and then else None for i in rows],
+        }
+    )
+    if found.removed:
+        _keep(workspace, data, view, {c: min(a, b) for c, a, b in zip(table["category"], x, n, strict=True)},
+              f"In band of production by {title.lower()}")  # fmt: skip
+    _done()
 
 
 def _rows(view: View) -> list[dict]:
@@ -63,21 +127,32 @@ def _removing(workspace: Workspace, data: Dataset, view: View, title: str) -> No
         else "a random draw (influence is not computed)"
     )
     st.caption(
-        f"Near-duplicates and records that failed an audit go first, then {by}. Records removed in the ledger never stay, and "
-        "records without a value here are left out. Nothing is removed yet: this makes a selection."
+        f"Near-duplicates and records that failed an audit go first, then {by}. Records removed in the ledger never stay, "
+        "pinned and high-stakes ones never go, and others without a value here are left out. Nothing is removed yet."
     )
-    if keep and st.button(
+    if keep:
+        counts = {r["category"]: r["keep"] for r in rows}
+        _keep(workspace, data, view, counts, f"Downsampled to production by {title.lower()}")
+    _done()
+
+
+def _keep(workspace: Workspace, data: Dataset, view: View, counts: dict[str, int], title: str) -> None:
+    keep = sum(counts.values())
+    if st.button(
         f"Select what stays: {_records(keep)}", type="primary", key="distribution.keep", icon=":material/filter_alt:"
     ):
-        counts = {r["category"]: r["keep"] for r in rows}
         found = downsample(workspace, data, labels(workspace, data, view.column), counts, SEED)
-        state.select(found.ids, f"Downsampled to production by {title.lower()}")
+        state.select(found.ids, title)
         first = f"{found.faulty:,} near-duplicates or failed records went first"
         lacking = (
             f"; {sum(found.short.values()):,} fewer than planned, as the ledger removed too many" if found.short else ""
         )
-        state.remember("distribution.done", f"{len(found.ids):,} records selected; {first}{lacking}.")
+        safe = f"; {found.protected:,} more than planned, as they are pinned or high stakes" if found.protected else ""
+        state.remember("distribution.done", f"{len(found.ids):,} records selected; {first}{lacking}{safe}.")
         st.rerun()
+
+
+def _done() -> None:
     if said := state.remembered("distribution.done", ""):
         st.success(literal(said, 300), icon=":material/check:")
         state.remember("distribution.done", "")
@@ -116,7 +191,7 @@ def _table(columns: dict[str, list]) -> None:
     with st.expander("Numbers by category"):
         st.dataframe(
             columns, hide_index=True, width="stretch",
-            column_config={name: whole for name in ("now", "keep", "remove", "add", "then")},
+            column_config={name: whole for name in ("now", "keep", "remove", "add", "collect", "then")},
         )  # fmt: skip
 
 

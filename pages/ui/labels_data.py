@@ -10,6 +10,7 @@ import streamlit as st
 from core.dataset.columns import FIELD_PREFIX
 from core.frame import has_values
 from core.workspace import Dataset, Result
+from pages.ui.records import positions
 
 MATRIX = 16
 """Categories of a matrix; of more, those most in doubt."""
@@ -29,19 +30,24 @@ class Doubts:
     agreeing: float  # share of these whose suggested category is the given one
 
 
-def doubts(data: Dataset, result: Result, kept: np.ndarray) -> Doubts:
-    return _doubts(str(result.path), kept.tobytes(), result)
+def doubts(data: Dataset, result: Result, kept: np.ndarray, relabelled: frozenset[str] = frozenset()) -> Doubts:
+    """The doubts among kept records; those that a rule has relabelled are settled and no longer in the list."""
+    open_ = kept.copy()
+    if relabelled:
+        at = positions(data)
+        open_[[at[one] for one in relabelled if one in at]] = False
+    return _doubts(str(result.path), kept.tobytes(), open_.tobytes(), result)
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
-def _doubts(path: str, mask: bytes, _result: Result) -> Doubts:
-    kept = np.frombuffer(mask, dtype=bool)
+def _doubts(path: str, mask: bytes, unsettled: bytes, _result: Result) -> Doubts:
+    kept, open_ = np.frombuffer(mask, dtype=bool), np.frombuffer(unsettled, dtype=bool)
     table = _result.table(["given", "suggested", "self_confidence", "flagged", "knn_agreement"])
     confidence, agreement = (
         pc.fill_null(table[name].cast(pa.float64()), float("nan")).to_numpy()
         for name in ("self_confidence", "knn_agreement")
     )
-    flagged = np.asarray(table["flagged"].to_numpy(), dtype=bool) & kept
+    flagged = np.asarray(table["flagged"].to_numpy(), dtype=bool) & open_
     rows = np.flatnonzero(flagged)
     rows = rows[np.lexsort((rows, agreement[rows], confidence[rows]))]
     some = table.select(["given", "suggested"]).take(pa.array(rows, pa.int64())).to_pydict()
@@ -57,18 +63,32 @@ def _doubts(path: str, mask: bytes, _result: Result) -> Doubts:
     )  # fmt: skip
 
 
-def matrix(found: Doubts) -> tuple[list[str], np.ndarray, int]:
-    """(names, counts (K, K) of given against suggested among the flagged, how many categories have a doubt at all)."""
-    every: dict[str, None] = {}  # the categories of the most frequent pairs first
-    for pair, _ in found.pairs:
-        every |= dict.fromkeys(pair)
-    names = sorted(list(every)[:MATRIX])
-    index = {name: n for n, name in enumerate(names)}
-    counts = np.zeros((len(names), len(names)))
-    for (given, suggested), count in found.pairs:
-        if given in index and suggested in index:
+def matrix(found: Doubts, result: Result, estimated: bool) -> tuple[list[str], np.ndarray, int]:
+    """(names, (K, K) of given against other label, how many categories are confused at all).
+
+    estimated: records of the calibrated joint, the diagonal left out, else flagged records against their suggestion.
+    """
+    if estimated:
+        joint, every = _joint(str(result.path), result)
+        names = every
+        counts = joint * int(result.info["judged"])
+    else:
+        names = list(dict.fromkeys(name for pair, _ in found.pairs for name in pair))
+        index = {name: n for n, name in enumerate(names)}
+        counts = np.zeros((len(names), len(names)))
+        for (given, suggested), count in found.pairs:
             counts[index[given], index[suggested]] = count
-    return names, counts, len(every)
+    weight = counts.sum(axis=0) + counts.sum(axis=1)
+    most = [n for n in np.argsort(-weight, kind="stable").tolist() if weight[n] > 0]
+    some = sorted(most[:MATRIX], key=lambda n: names[n])
+    return [names[n] for n in some], counts[np.ix_(some, some)], len(most)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _joint(path: str, _result: Result) -> tuple[np.ndarray, list[str]]:
+    joint = np.array(_result.array())
+    np.fill_diagonal(joint, 0)
+    return joint, list(_result.info["names"])
 
 
 @st.cache_data(max_entries=8, show_spinner=False)

@@ -2,12 +2,17 @@
 
 import streamlit as st
 
+from core.relabelling import queue
 from core.workspace import Dataset, Result
 from pages.ui import palette, records, state
 from pages.ui.labels_data import Doubts, matrix
 from pages.ui.safe import literal, short
 
 SHOWN = 500
+QUEUE = 200  # records of a queue for the reviewer
+
+
+FLAGGED, ESTIMATED = "Records in doubt", "Estimated for all records"
 
 
 def draw(data: Dataset, result: Result, found: Doubts) -> None:
@@ -15,39 +20,77 @@ def draw(data: Dataset, result: Result, found: Doubts) -> None:
         st.success("No label of a kept record is in doubt.", icon=":material/check_circle:")
         return
     with st.expander("Which categories are confused", expanded=True):
-        _matrix(found)
+        clicked = _matrix(result, found)
     names = {pair: f"{short(pair[0], 50)} → {short(pair[1], 50)} ({count:,})" for pair, count in found.pairs}
+    if clicked in names and clicked != state.remembered("labels.clicked", None):
+        st.session_state["labels.pair"] = clicked
+    state.remember("labels.clicked", clicked)
+    if st.session_state.get("labels.pair") not in names:
+        st.session_state["labels.pair"] = None
     asked = st.selectbox(
         "Pair of categories", [None, *names], key="labels.pair",
         format_func=lambda pair: f"All pairs ({len(found.rows):,})" if pair is None else names[pair],
     )  # fmt: skip
+    if clicked and clicked not in names:
+        st.caption(
+            f"No single record given as {literal(clicked[0], 60)} is surely {literal(clicked[1], 60)}; the estimate spreads."
+        )
     chosen = [n for n, pair in enumerate(zip(found.given, found.suggested, strict=True)) if asked in (None, pair)]
     all_ids = records.ids_of(data)
     ids = [all_ids[found.rows[n]] for n in chosen]
     title = "Labels in doubt" if asked is None else f"Labelled {asked[0]}, rather {asked[1]}?"[:120]
     with st.container(horizontal=True):
+        if st.button(f"Read the {min(len(ids), QUEUE):,} most doubtful", key="labels.queue", type="primary",
+                     icon=":material/fact_check:",
+                     help="Opens them in the reviewer, the least confident first. A queue says nothing of the whole set, so the "
+                     "scorecard leaves it out."):  # fmt: skip
+            sample = queue(state.workspace(), ids, f"Queue: {title}", state.reviewer(), QUEUE)
+            state.remember("audit.sample", sample.id)
+            st.switch_page("pages/audit.py")
         if st.button(f"Select these {len(ids):,}", key="labels.select"):
             state.select(ids, title)
             st.rerun()
-        if st.button("Audit a sample of them", key="labels.audit", type="primary", icon=":material/fact_check:",
-                     help="Selects them and opens the audit, where a sample of the selection is drawn."):  # fmt: skip
+        if st.button("Audit a sample of them", key="labels.audit",
+                     help="Selects them and opens the audit, where a random sample of the selection is drawn."):  # fmt: skip
             state.select(ids, title)
             st.switch_page("pages/audit.py")
     _list(data, result, found, chosen, ids, asked)
 
 
-def _matrix(found: Doubts) -> None:
+def _matrix(result: Result, found: Doubts) -> tuple[str, str] | None:
+    """The matrix; returns the pair of the cell that was clicked."""
     from core import figures
 
-    names, counts, every = matrix(found)
-    dark = st.context.theme.type == "dark"
-    figure = figures.confusion(names, counts, figures.Colours(scale=tuple(palette.scale("sequential", dark))))
-    figure.update_traces(texttemplate="%{z:,.0f}")
-    st.plotly_chart(figure, theme="streamlit", config={"displayModeBar": False}, key="labels.matrix")
-    st.caption(
-        "Labels in doubt: given category (row) against the suggested one (column), in records."
-        + (f" The {len(names):,} categories most often confused, of {every:,}." if every > len(names) else "")
+    kind = st.segmented_control(
+        "Matrix of",
+        [FLAGGED, ESTIMATED],
+        default=FLAGGED,
+        key="labels.matrix_of",
+        required=True,
+        label_visibility="collapsed",
     )
+    names, counts, every = matrix(found, result, kind == ESTIMATED)
+    dark = st.context.theme.type == "dark"
+    figure = figures.confusion(
+        names, counts, figures.Colours(scale=tuple(palette.scale("sequential", dark))), clickable=True
+    )
+    figure.update_traces(texttemplate="%{z:,.0f}" if kind == FLAGGED else "%{z:,.1f}", selector={"type": "heatmap"})
+    event = st.plotly_chart(
+        figure, theme="streamlit", config={"displayModeBar": False}, key=f"labels.matrix.{kind}", on_select="rerun",
+        selection_mode="points",
+    )  # fmt: skip
+    told = (
+        "given category (row) against the suggested one (column), in records. Click a cell to see its records."
+        if kind == FLAGGED
+        else "given category (row) against the true one (column), in records: the calibrated joint of confident learning, of all "
+        "judged records, removed and relabelled ones included."
+    )
+    st.caption(
+        f"{kind}: {told}"
+        + (f" The {len(names):,} categories most confused, of {every:,}." if every > len(names) else "")
+    )
+    points = [p["customdata"] for p in event.selection.points if p.get("customdata")]
+    return (names[int(points[0][0])], names[int(points[0][1])]) if points else None
 
 
 def _list(data: Dataset, result: Result, found: Doubts, chosen: list[int], ids: list[str], asked) -> None:

@@ -180,3 +180,49 @@ def test_one_category_is_said_to_be_undefined(tmp_path, monkeypatch, start):
     at = fine(start("labels"))
     said = " ".join(i.value for i in at.info)
     assert "undefined" in said or at.selectbox(key="labels.column")
+
+
+@pytest.fixture
+def doubted(space):
+    """Labels that no text can tell, so that many are in doubt."""
+    set_params(space, "labels", {"column": "annotator"})
+    assert run_step(space, "labels").info["flagged"]
+    return space
+
+
+def test_a_rule_relabels_and_is_undone(doubted, start):
+    from core.relabelling import changes_in_force
+
+    at = fine(start("labels"))
+    before = metric(at, "Labels in doubt").value
+    at.segmented_control(key="labels.view").set_value("Relabel by rule").run()
+    at.toggle(key="labels.rule.near").set_value(False)
+    at.slider(key="labels.rule.sure").set_value(0.5).run()
+    at.button(key="labels.rule.apply").click().run()
+    fine(at)
+    changed = changes_in_force(doubted)
+    assert changed and metric(at, "Labels in doubt").value != before
+    entry = next(iter(changed.values())).entry
+    at.button(key=f"labels.undo.{entry}").click().run()
+    assert not changes_in_force(doubted) and metric(fine(at), "Labels in doubt").value == before
+
+
+def test_a_queue_opens_in_the_reviewer(doubted, start):
+    from core.decisions import latest_sample, open_reviews
+    from core.review.samples import samples
+
+    at = fine(start("labels"))
+    at.button(key="labels.queue").click().run()
+    fine(at)
+    found = samples(open_reviews(doubted))
+    assert [s.recipe["how"] for s in found] == ["queue"] and latest_sample(open_reviews(doubted), doubted.need()) is None
+
+
+def test_drift_by_annotator_and_by_the_order_of_the_file(space, start):
+    at = fine(start("labels"))
+    at.segmented_control(key="labels.view").set_value("By annotator or time").run()
+    fine(at)
+    said = "\n".join(m.value for m in [*at.markdown, *at.caption])
+    assert "stand" in said and "Holm" in said
+    at.selectbox(key="labels.drift.by").set_value("").run()
+    assert "Trend" in "\n".join(m.value for m in fine(at).markdown) or "No group" in said

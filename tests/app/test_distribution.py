@@ -89,3 +89,47 @@ def test_shares_are_said_to_be_exact(imported, start):
     at.selectbox(key="distribution.column").set_value("annotator").run()
     assert not at.exception
     assert "only the category can be compared" in text(at)
+
+
+def test_fewest_changes_keeps_pins_and_obeys_the_settings(home, start):
+    from core.decisions import open_reviews
+    from core.review.ledger import pin_records, pinned_ids
+
+    space = open_workspace(home / "small")
+    data = space.need()
+    dose = [i for i, c in zip(data.ids(), data.column("category").to_pylist(), strict=True) if c == "dose"]
+    pin_records(open_reviews(space), dose[:3], reason="rare", by="me")
+    at = start("distribution")
+    at.segmented_control(key="distribution.plan").set_value("Fewest changes").run()
+    assert not at.exception, at.exception
+    # Production never asks for dose: 17 go, 3 are pinned; cough and rash are short of 30 by 10 each.
+    assert "**37 records** change: remove 17, collect 20" in text(at)
+    at.toggle(key="distribution.settings").set_value(True).run()
+    at.number_input(key="distribution.per_class").set_value(0).run()
+    assert "**17 records** change: remove 17, collect 0" in text(at)
+    button(at, "distribution.keep").click().run()
+    assert len(at.session_state["selection"]) == 43 and set(dose[:3]) <= set(at.session_state["selection"].ids)
+    button(at, "distribution.pin").click().run()
+    assert not at.exception and len(pinned_ids(open_reviews(space))) == 43
+
+
+def test_training_as_it_stands(home, start):
+    from core.decisions import open_reviews
+    from core.review.ledger import remove_records
+
+    space = open_workspace(home / "small")
+    data = space.need()
+    dose = [i for i, c in zip(data.ids(), data.column("category").to_pylist(), strict=True) if c == "dose"]
+    remove_records(open_reviews(space), dose, reason="test", by="me")
+    at = start("distribution")
+    assert not at.exception
+    assert "0.0000 nats" in text(at), "cough and rash alone are as production asks"
+    at.toggle(key="distribution.standing").set_value(False).run()
+    assert f"{math.log(1.5):.4f} nats" in text(at)
+
+
+def test_counts_have_an_error_of_their_own(imported, start):
+    open_workspace(imported / "raw").set_shares({"cough": 0.5, "rash": 0.3, "dose": 0.2}, total=100)
+    at = start("distribution")
+    assert not at.exception
+    assert "100 requests, given as counts" in text(at) and "taken as exact" not in text(at)
