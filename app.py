@@ -53,6 +53,7 @@ def main() -> None:
             on_change=lambda: state.use_workspace(st.session_state["app.workspace"]),
         )  # fmt: skip
         opening.fill(os.environ.get("QUADRANT_DATA", ""))
+        opening.fault()
         jobs.strip()
         opening.selection_card()
         identity.card()

@@ -127,3 +127,20 @@ def test_the_download_cannot_run_in_a_spreadsheet(tmp_path):
     lines = _csv(data).decode().splitlines()
     assert lines[0] == '"line","reason","text"'
     assert lines[1].startswith('"2","invalid JSON') and lines[1].endswith('"\'=cmd()"')
+
+
+def test_a_bad_file_at_the_start_is_told_and_leaves_no_workspace(home, start, tmp_path, monkeypatch):
+    import sys
+
+    bad = tmp_path / "broken.jsonl"
+    bad.write_text("this is { no json\n" * 3)
+    monkeypatch.setenv("QUADRANT_DATA", str(bad))
+    monkeypatch.setenv("QUADRANT_OPEN", "broken")
+    for name in [m for m in sys.modules if m == "pages" or m.startswith("pages.")]:
+        monkeypatch.delitem(sys.modules, name)
+    at = start()
+    assert not at.exception, at.exception[0].value
+    assert "broken" in at.sidebar.error[0].value and "not opened" in at.sidebar.error[0].value
+    assert not (home / "broken").exists() and (home / "small").exists(), "the other workspace is untouched"
+    at.button(key="opening.dismiss").click().run()
+    assert not at.exception
