@@ -15,6 +15,7 @@ from core.progress import Progress, silent
 MIN_DIST, SPREAD = 0.1, 1.0
 SMALL = 10_000  # points placed up to which umap-learn takes 100 epochs instead of 30
 BLOCK = 65_536
+AXES_FROM = 100_000  # rows that are enough for two to five principal axes
 ENGINES = {  # how a layout came about, as it is said on the page
     "own": "gradient descent on all cores, the same each time",
     "umap-learn": "umap-learn's optimiser on all cores, another layout each time",
@@ -173,26 +174,29 @@ def spread_out(start: np.ndarray) -> np.ndarray:
     return (scaled + np.random.RandomState(0).normal(0, 1e-2, start.shape)).astype(np.float32)
 
 
-def principal(vectors: np.ndarray, dimensions: int, block: int = 65_536) -> np.ndarray:
+def principal(vectors: np.ndarray, dimensions: int, block: int = BLOCK) -> np.ndarray:
     """(N, dimensions) float32 leading principal components, signs fixed (the largest loading is positive); rows in blocks.
 
-    Missing dimensions (fewer columns than asked for) are zero.
+    Above 200,000 rows the axes are those of every n-th row, 100,000 or more of them. Missing dimensions (fewer columns than asked
+    for) are zero.
     """
     count, width = vectors.shape
     out = np.zeros((count, dimensions), np.float32)
     if not count:
         return out
-    starts = range(0, count, block)
-    mean = sum(vectors[s : s + block].sum(0, dtype=np.float64) for s in starts) / count
+    some = vectors[:: max(1, count // AXES_FROM)]
+    mean = np.zeros(width)
+    for start in range(0, len(some), block):
+        mean += some[start : start + block].sum(0, dtype=np.float64)
+    mean = (mean / len(some)).astype(np.float32)
     scatter = np.zeros((width, width))
-    for s in starts:
-        centred = vectors[s : s + block] - mean.astype(np.float32)
+    for start in range(0, len(some), block):
+        centred = some[start : start + block] - mean
         scatter += centred.T @ centred
     _, axes = np.linalg.eigh(scatter)
     axes = axes[:, ::-1][:, :dimensions]
-    axes = axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(axes.shape[1])])
-    for s in starts:
-        out[s : s + block, : axes.shape[1]] = (vectors[s : s + block] - mean.astype(np.float32)) @ axes.astype(
-            np.float32
-        )
+    axes = (axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(axes.shape[1])])).astype(np.float32)
+    for start in range(0, count, block):
+        # (x - mean) A = x A - mean A: no copy of the block is made
+        out[start : start + block, : axes.shape[1]] = vectors[start : start + block] @ axes - mean @ axes
     return out
