@@ -1,5 +1,7 @@
-"""`make bench`: every benchmark, one after another, each printing a Markdown table. Name some to run only those."""
+"""`make bench`: every benchmark, one after another, each printing a Markdown table. Name some to run only those; --list names
+them all."""
 
+import ast
 import os
 import platform
 import subprocess
@@ -10,7 +12,14 @@ HERE = Path(__file__).parent
 ALL = sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py"))
 
 
+def _about(name: str) -> str:
+    """The first line of a benchmark's docstring."""
+    return (ast.get_docstring(ast.parse((HERE / f"bench_{name}.py").read_text("utf-8"))) or "").split("\n")[0]
+
+
 def main() -> None:
+    if "--list" in sys.argv[1:]:
+        return print("\n".join(f"{name:13} {_about(name)}" for name in ALL))
     wanted = sys.argv[1:] or ALL
     unknown = sorted(set(wanted) - set(ALL))
     if unknown:
