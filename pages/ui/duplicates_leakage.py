@@ -91,6 +91,9 @@ def _settings(workspace: Workspace, result: Result) -> tuple[str, float, float]:
     floor = max([one["floor"] for one in info["sets"].values()] or [0.8])
     low = max([one["words_floor"] for one in info["sets"].values()] or [0.4])
     threshold, words = info["threshold"], info["words"]
+    middle, right = st.columns(2)
+    if by == "words":
+        middle, right = right, middle
     if by != "words":
         threshold = middle.slider("Similarity from which a record leaks", min(floor, 0.99), 1.0, max(floor, threshold), 0.01,
                                   format="%.2f", key="duplicates.leak.threshold")  # fmt: skip
