@@ -147,6 +147,33 @@ def test_an_advisor_decides_with_a_reason_and_nothing_is_lost(store, drawn):
     assert changed_since(kept, later) and final_by_record(store, drawn)[ids[1]] == "fail"
 
 
+def test_advisors_who_decide_at_once_are_all_kept_and_the_last_stands(store, drawn):
+    """Four at once, each decision sent twice as after a lost answer: every one once, in one order for everybody."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    for name in "wxyz":
+        keep_person(store, Person(name, "advisor"), "boss")
+    read(store, drawn, "ada", "p" * 10)
+    standings = read(store, drawn, "bea", "f" * 10)
+    ids = [r.record_id for r in sample_records(store, drawn.id)]
+
+    def decide(job):
+        who, n = job
+        outcome = "pass" if who in "wx" else "fail"
+        for _ in range(2):
+            adjudicate(store, drawn.id, ids[n], outcome, f"{who} says so", who, standings=standings, token=f"{who}{n}")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(decide, [(who, n) for n in range(10) for who in "wxyz"]))
+    kept = adjudications(store, drawn.id)
+    assert len(kept) == 40 and len({one.token for one in kept}) == 40
+    force = in_force(kept)
+    assert len(force) == 10 and all(
+        one.entry == max(k.entry for k in kept if k.record_id == r) for r, one in force.items()
+    )
+    assert final_by_record(store, drawn) == {r: one.outcome for r, one in force.items()}
+
+
 def test_agreement_with_the_final_verdict_by_hand(store, drawn):
     """ada pppff, bea pfpff, and record 1 decided as fail: ada gave 4 of 5 final verdicts and 0 of 1 decided ones; bea all."""
     keep_person(store, Person("cat", "advisor"), "boss")
