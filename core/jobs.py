@@ -137,7 +137,14 @@ def start(workspace: Workspace, command: Sequence[str], title: str) -> str:
             stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment, start_new_session=True,
         )  # fmt: skip
     if not status.exists():
-        facts = {"title": title, "state": "starting", "steps": [], "started": now(), "updated": now()}
+        facts = {
+            "title": title,
+            "state": "starting",
+            "steps": [],
+            "started": now(),
+            "updated": now(),
+            "command": list(command),
+        }
         write_atomically(status, json.dumps({**facts, "pid": process.pid, "born": _born(process.pid)}))
     return job
 
@@ -185,6 +192,8 @@ class Reporter:
     def __init__(self, workspace: Workspace, job: str | None, title: str, echo: Callable[[str], None] | None = None):
         self.path = _folder(workspace) / f"{job}.json" if job else None
         self.echo = echo
+        if self.path and self.path.exists():  # called by the name that the one who started it gave
+            title = json.loads(self.path.read_text("utf-8")).get("title") or title
         self.status: dict[str, Any] = {
             "title": title, "state": "running", "steps": [], "started": now(), "updated": now(), "error": "",
             "pid": os.getpid(), "born": _born(os.getpid()), "command": _command(sys.argv[1:]) if job else [],

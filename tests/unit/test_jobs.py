@@ -116,3 +116,10 @@ def test_resume_says_the_same_command_again(command):
         == resumed(replace(job, command=("analyze", "f.csv")))[0]
         == ["run", "--all"]
     )
+
+
+def test_a_job_keeps_the_name_under_which_it_was_started(space):
+    first = Reporter(space, "20260101-000000-a", "Compute influence")
+    first.state("failed", "x")
+    assert Reporter(space, "20260101-000000-a", "influence").status["title"] == "Compute influence"
+    assert Reporter(space, None, "influence").status["title"] == "influence"
