@@ -1,10 +1,18 @@
-"""All near-duplicate pairs against the machine's matrix rate, the live threshold, and format rules in records a second a rule.
+"""All near-duplicate pairs against the machine's matrix rate and faiss, by words too, and format rules in records a second a rule.
 
-`python -m benchmarks.bench_quality [--records 20000]`. The matrix rate is measured before and after the pairs, by CPU seconds beside
-wall seconds, so that other load on the machine falls on both; each pair is counted once (N^2 d operations).
+`python -m benchmarks.bench_quality [--records 20000] [--large 200000] [--vectors FILE.npy]`. The matrix rate is measured before and
+after the pairs, by CPU seconds beside wall seconds, so that other load on the machine falls on both; each pair is counted once
+(N^2 d operations). Vectors are of two kinds: isotropic random ones, on which no bound can prune, and ones whose spectrum falls
+as that of embeddings does (rows of FILE, or random ones of that spectrum, repeated with noise). faiss runs on the same vectors in an
+environment of its own (`python -m benchmarks.peers.install faiss`; absent, it is said to be). Memory is the process's peak.
 """
 
 import argparse
+import json
+import os
+import resource
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 
@@ -18,14 +26,23 @@ def timed(work: Callable[[], object]) -> tuple[object, float, float]:
     return found, time.perf_counter() - wall, time.process_time() - cpu
 
 
-def vectors(count: int, width: int = 384, copies: float = 0.1) -> np.ndarray:
-    """Random unit rows, `copies` of them near-duplicates of the row before."""
+def vectors(
+    count: int, width: int = 384, copies: float = 0.1, falling: bool = False, seeds: np.ndarray | None = None
+) -> np.ndarray:
+    """Random unit rows, `copies` of them near-duplicates of the row before. `falling`: variances as k^-1, about those of sentence
+    embeddings; `seeds` (M, d): real vectors, drawn with noise of 60 % of their own spread instead."""
     random = np.random.default_rng(0)
     rows = random.standard_normal((count, width)).astype(np.float32)
+    if seeds is not None:
+        spread = 0.6 * seeds.std(0)
+        rows = rows[:, : seeds.shape[1]] * spread + seeds[random.integers(0, len(seeds), count)]
+    elif falling:
+        rows *= np.sqrt(1 / np.arange(1, width + 1, dtype=np.float32))
     step = round(1 / copies)
+    noise = 0.3 * rows[1::step].std(0) * random.standard_normal(rows[1::step].shape)
     rows[1::step] = rows[::step][: len(rows[1::step])]
-    rows[1::step] += 0.3 * random.standard_normal(rows[1::step].shape).astype(np.float32)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    rows[1::step] += noise.astype(np.float32)
+    return np.ascontiguousarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
 
 
 def gemm_rate(rows: np.ndarray) -> tuple[float, float]:
@@ -41,23 +58,67 @@ def gemm_rate(rows: np.ndarray) -> tuple[float, float]:
     return done / wall, done / cpu
 
 
-def pairs(count: int) -> list[str]:
+def faiss(rows: np.ndarray, threshold: float) -> str:
+    from benchmarks.peers import install
+
+    missing = install.absent("faiss")
+    if missing:
+        return f"faiss: {missing}"
+    with tempfile.NamedTemporaryFile(suffix=".npy") as file:
+        np.save(file, rows)
+        file.flush()
+        command = [
+            str(install.python("faiss")),
+            "-m",
+            "benchmarks.peers.run_faiss",
+            file.name,
+            str(threshold),
+            str(os.cpu_count() or 1),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=3600)
+    if done.returncode:
+        return f"faiss: failed, {done.stderr.strip().splitlines()[-1][:200]}"
+    found = json.loads(done.stdout)
+    return f"faiss IndexFlatIP.range_search: {found['pairs']:,} pairs, {found['wall']:.2f} s ({found['cpu']:.2f} CPU s)"
+
+
+def pairs(rows: np.ndarray, kind: str, peer: bool = True) -> list[str]:
     from core.quality.duplicates import groups
     from core.quality.pairs import pairs_over
 
-    rows = vectors(count)
+    count = len(rows)
+    pairs_over(rows[:3000], 0.80)  # compiles the loops
     before = gemm_rate(rows)
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     found, wall, cpu = timed(lambda: pairs_over(rows, 0.80))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     after = gemm_rate(rows)
     operations = float(count) * count * rows.shape[1]
     rate = [(a + b) / 2 for a, b in zip(before, after, strict=True)]
     groups(found, 0.92, count)
     _, slide, _ = timed(lambda: groups(found, 0.85, count))
     return [
-        f"pairs of {count:,} x {rows.shape[1]}: {len(found):,} at 0.80 and over, {wall:.2f} s ({cpu:.2f} CPU s), "
+        f"pairs of {count:,} x {rows.shape[1]}, {kind}: {len(found):,} at {found.floor:g} and over, {wall:.2f} s ({cpu:.2f} CPU s), "
         f"{operations / cpu / 1e9:.0f} GFLOP/s a CPU second = {operations / cpu / rate[1]:.0%} of the matrix rate "
-        f"({operations / wall / rate[0]:.0%} by wall time)",
+        f"({operations / wall / rate[0]:.0%} by wall time); peak memory {peak / 2**20:.2f} GiB, "
+        f"{max(0, peak - held) / 2**20:.2f} more than before",
         f"groups at another threshold: {1000 * slide:.1f} ms",
+        *([faiss(rows, 0.80)] if peer else []),
+    ]
+
+
+def words(count: int) -> list[str]:
+    from core.quality.shingles import shingle_pairs
+
+    random = np.random.default_rng(0)
+    vocabulary = np.array([f"w{i}" for i in range(20_000)])
+    common = 1 / np.arange(1, len(vocabulary) + 1)
+    drawn = vocabulary[random.choice(len(vocabulary), (count, 30), p=common / common.sum())]
+    drawn[1::10, :27] = drawn[::10, :27][: len(drawn[1::10])]
+    texts = [" ".join(row) for row in drawn]
+    found, wall, cpu = timed(lambda: shingle_pairs(texts, 0.4))
+    return [
+        f"pairs by words, {count:,} texts of 30 words: {len(found):,} at {found.floor:g} and over, {wall:.2f} s ({cpu:.2f} CPU s)"
     ]
 
 
@@ -94,9 +155,22 @@ def formats(count: int) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=20_000)
-    count = parser.parse_args().records
-    for line in pairs(count) + formats(count):
-        print(line)
+    parser.add_argument(
+        "--large", type=int, default=0, help="also this many vectors with a falling spectrum, without faiss"
+    )
+    parser.add_argument("--vectors", help="real unit vectors (.npy) to draw the falling spectrum from")
+    given = parser.parse_args()
+    seeds = None if given.vectors is None else np.asarray(np.load(given.vectors, mmap_mode="r"), np.float32)
+    kind = "falling spectrum" if seeds is None else "drawn from real embeddings"
+    for line in pairs(vectors(given.records), "isotropic"):
+        print(line, flush=True)
+    for line in pairs(vectors(given.records, falling=True, seeds=seeds), kind):
+        print(line, flush=True)
+    if given.large:
+        for line in pairs(vectors(given.large, falling=True, seeds=seeds), kind, peer=False):
+            print(line, flush=True)
+    for line in words(given.records) + formats(given.records):
+        print(line, flush=True)
 
 
 if __name__ == "__main__":

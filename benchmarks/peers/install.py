@@ -18,6 +18,7 @@ PEERS: dict[str, tuple[str, ...]] = {
     "kronfluence": ("kronfluence==1.0.1", "transformers>=5.20,<6", "safetensors"),
     "captum": ("captum==0.9.0", "transformers>=5.20,<6", "safetensors"),
     "traker": ("traker==0.3.2", "transformers>=5.20,<6", "safetensors"),
+    "faiss": ("faiss-cpu>=1.12",),
     "cleanlab": ("cleanlab[datalab]==2.9.0",),
     "less": ("transformers>=5.20,<6", "safetensors"),  # not a package: its loop, see run_less.py
 }

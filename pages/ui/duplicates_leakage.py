@@ -83,9 +83,8 @@ def draw(workspace: Workspace, data: Dataset, kept: np.ndarray) -> None:
 
 def _settings(workspace: Workspace, result: Result) -> tuple[str, float, float]:
     info = result.info
-    left, middle, right = st.columns([2, 2, 2])
     by = (
-        left.segmented_control("Compare by", BY, default=info["by"], format_func=NAMES.get, key="duplicates.leak.by")
+        st.segmented_control("Compare by", BY, default=info["by"], format_func=NAMES.get, key="duplicates.leak.by")
         or info["by"]
     )
     floor = max([one["floor"] for one in info["sets"].values()] or [0.8])
