@@ -20,6 +20,8 @@ STEPS = (
     "coverage",
 )  # fmt: skip
 
+HEAD = "| step | wall s | CPU s | own memory GiB | with mapped files | load |\n|---|---|---|---|---|---|"
+
 
 def measured(command: list[str]) -> dict:
     """Run `python -m core …`; wall and CPU seconds, and the most memory held, in GiB."""
@@ -50,7 +52,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--only", nargs="*", help="these steps alone")
+    parser.add_argument("--table", action="store_true", help="only print what was measured")
     args = parser.parse_args()
+    log = args.folder / "measured.jsonl"
+    if args.table:
+        print("\n".join([HEAD, *(row(json.loads(line)) for line in log.read_text().splitlines())]))
+        return
     data, space = args.folder / "data", str(args.folder / "workspace")
     if not (data / "training.jsonl").exists():
         print(json.dumps(make(data, args.records, max(200, args.records // 50))), flush=True)
@@ -73,7 +80,7 @@ def main() -> None:
     jobs |= {step: ["run", step, "-w", space, *(vectors if step == "embed" else [])] for step in STEPS}
     jobs["export"] = ["export", "-w", space, "--to", "trl", "--out", str(args.folder / "export.jsonl")]
     before = 0.0
-    print("| step | wall s | CPU s | own memory GiB | with mapped files | load |\n|---|---|---|---|---|---|")
+    print(HEAD)
     for step, command in jobs.items():
         if step in done or (args.only and step not in args.only):
             continue
@@ -81,11 +88,11 @@ def main() -> None:
         entry["cpu"], before = round(entry["cpu_total"] - before, 1), entry["cpu_total"]
         with log.open("a") as stream:
             stream.write(json.dumps(entry) + "\n")
-        print(
-            f"| {step} | {entry['wall']} | {entry['cpu']} | {entry['own']} | {entry['whole']} | {entry['load']} |",
-            entry["said"],
-            flush=True,
-        )
+        print(row(entry), entry["said"], flush=True)
+
+
+def row(entry: dict) -> str:
+    return f"| {' | '.join(str(entry[name]) for name in ('step', 'wall', 'cpu', 'own', 'whole', 'load'))} |"
 
 
 if __name__ == "__main__":
