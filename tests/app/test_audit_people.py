@@ -139,3 +139,30 @@ def test_reading_waits_for_calibration_where_the_workspace_insists(home, space, 
     at = open_as(start, "audit", "ada", monkeypatch)
     assert "this workspace requires it" in said(at)
     assert mounted not in at.session_state
+
+
+def test_a_reader_who_did_not_pass_reads_another_round(home, space, start, tmp_path, monkeypatch):
+    from core.dataset.importing import import_file
+    from core.readiness import current_round, readiness
+    from tests.app.conftest import rows, write_jsonl
+
+    path = write_jsonl(tmp_path / "gold.jsonl", [{**row, "verdict": "fail"} for row in rows(10)])
+    space.add("gold", path.name, lambda folder: import_file(path, folder, "gold"))
+    first = current_round(space, "ada")
+    read(space, first, "ada", "pp" + "f" * 8)
+    at = open_as(start, "agreement", "ada", monkeypatch)
+    at.button_group(key="agreement.view").set_value("Gold records").run()
+    assert not at.exception, at.exception[0].value
+    assert "Not passed" in said(at) and "8 of 10" in said(at) and "The pass mark is 90%" in said(at)
+    at.button(key="agreement.gold.again").click().run()
+    assert not at.exception and "10 of 10 are unread" in said(at)
+    second = newest(space)
+    assert second.recipe["round"] == 2 and second.id != first.id
+    store = open_reviews(space)
+    save_verdicts(store, [
+        Verdict(f"second{n}", second.id, r.record_id, r.record_digest, "ada", "fail")
+        for n, r in enumerate(sample_records(store, second.id))
+    ])  # fmt: skip
+    at.run()
+    assert not at.exception and "Passed." in at.success[0].value and "This is round 2" in said(at)
+    assert readiness(space, "ada").ready
