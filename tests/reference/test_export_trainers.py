@@ -1,13 +1,20 @@
 """Exports read by the programs they are for: Hugging Face `datasets`, TRL's SFTTrainer and DPOTrainer, with a tiny model."""
 
 import json
+import os
 
 import pytest
 
 from core.dataset.writing import write
 from tests.dataset_files import imported, lines, written
 
-datasets = pytest.importorskip("datasets", reason="datasets is not installed (requirements-dev.txt)")
+if os.environ.get(
+    "QUADRANT_NEEDS_TRAINERS"
+):  # in continuous integration a missing trainer is a failure and no reason to skip
+    import datasets
+    import trl  # noqa: F401
+else:
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed (requirements-dev.txt)")
 
 TURNS = [
     {"role": "user", "content": "What is a fever ?"},
@@ -180,3 +187,13 @@ def test_trl_takes_preference_pairs(tmp_path, load, tiny):
     )  # fmt: skip
     trainer = DPOTrainer(model=tiny[0], args=args, train_dataset=load(tmp_path / "out.jsonl"), processing_class=tiny[1])
     assert len(trainer.train_dataset) == 3 and trainer.train().training_loss > 0
+
+
+def test_the_length_limits_of_the_preflight_are_those_of_trl(tiny):
+    from trl import DPOConfig, SFTConfig
+
+    from core.dataset.preflight import LIMITS
+
+    defaults = {kind: kind.__dataclass_fields__["max_length"].default for kind in (SFTConfig, DPOConfig)}
+    assert LIMITS["trl"] == LIMITS["trl-prompt-completion"] == defaults[SFTConfig]
+    assert LIMITS["trl-preference"] == defaults[DPOConfig]
