@@ -186,7 +186,7 @@ class ScatterState {
     if (!placed) Object.assign(box, { x0: 0, x1: 1, y0: 0, y1: 1 });
     this.placed = placed;
     this.box = box;
-    const range = next.axes?.range ?? next.home;
+    const range = next.axes ? next.axes.range : next.home;
     this.beyond = 0;
     if (range) for (let i = 0; i < n; i++) if (this.xs[i] < range[0] || this.xs[i] > range[1] || this.ys[i] < range[2] || this.ys[i] > range[3]) this.beyond += 1;
     this.dense = densityOf(this.xs, this.ys, box);
