@@ -45,7 +45,7 @@ def test_says_what_the_map_is_worth(page):
     assert "**60** records" in said and "trustworthiness" in said and "seed 42" in said and "stand\\-in" in said
 
 
-@pytest.mark.parametrize("name", ["Record", "Search", "Clusters", "Holes", "Selection"])
+@pytest.mark.parametrize("name", ["Record", "Search", "Clusters", "Holes", "Diversity", "Selection"])
 def test_every_panel_starts(page, name):
     panel(page, name)
 
@@ -239,13 +239,12 @@ def test_brief_holds_prompts_literally_and_cells_that_are_no_formulas():
         "production": 200, "training": 1000, "covered_share": 0.9, "covered_low": 0.85, "covered_high": 0.94, "threshold": 0.5,
         "threshold_rule": "5 % quantile", "holes": [
             {"hole": 0, "name": "=cmd", "terms": ["a"], "size": 10, "share": 0.05, "similarity": 0.3, "collect": 50,
-             "examples": ["p1"], "nearest": ["t1"]}
+             "examples": ["p1"], "nearest": ["t1"], "low": 0.0274, "high": 0.0896}
         ],
     }  # fmt: skip
     (gap,) = gaps(info)
     assert gap.collect == 50 and gap.collect_low < 50 < gap.collect_high
-    # Wilson for 10 of 200, by hand: (0.05 + 1.9208/200 ± 1.96 sqrt(0.0475/200 + 0.9604/40000)) / (1 + 3.8416/200)
-    assert (round(gap.low, 4), round(gap.high, 4)) == (0.0274, 0.0896)
+    assert (gap.collect_low, gap.collect_high) == (28, 90)  # the ends of the interval x 1,000, rounded up
     markdown = brief_markdown([gap], {"p1": "```\n![x](http://example.org)"}, {"t1": "near"}, info, "set")
     assert "````text\n```\n![x](http://example.org)\n````" in markdown and "about **50** records (28 to 90)" in markdown
     assert "\n1,'=cmd,a,10,0.050000" in brief_csv([gap], {"p1": "What?"})
@@ -280,3 +279,52 @@ def test_settings_are_kept_and_start_a_job_for_what_follows_from_them(page, home
     space = open_workspace(home / "small")
     assert params_of(space, "embed")["text"] == params_of(space, "embed:production")["text"] == "both"
     assert params_of(space, "map")["mode"] == "parallel"
+
+
+def test_diversity_of_a_selection_stands_beside_random_samples(page, home):
+    ids = dataset(home).ids()
+    page.session_state["selection"] = __import__("pages.ui.state", fromlist=["Selection"]).Selection(
+        tuple(ids[:12]), "Twelve"
+    )
+    panel(page, "Diversity")
+    assert page.segmented_control(key="coverage.diversity").value == "The selection"
+    said = texts(page)
+    said = said.replace("\\", "")
+    assert "Twelve: 12 records" in said and "mean of 20 samples of random training records" in said
+    table = page.dataframe[0].value
+    assert {"measure", "value", "random", "verdict"} <= set(table.columns) and "Vendi score" in table[
+        "measure"
+    ].tolist()
+    page.segmented_control(key="coverage.diversity").set_value("Production").run()
+    assert not page.exception and "production.jsonl" in texts(page).replace("\\", "")
+
+
+def test_a_cluster_gets_a_name_that_stays(page, home):
+    from core import naming
+    from core.steps import current
+    from core.workspace import open_workspace
+
+    panel(page, "Clusters")
+    field = next(t for t in page.text_input if t.label == "Name")
+    field.set_value("Coughs **and** colds")
+    next(b for b in page.button if b.label == "Rename").click().run()
+    assert not page.exception, page.exception[0].value
+    space = open_workspace(home / "small")
+    assert naming.names(space, current(space, "clusters"))[0] == "Coughs **and** colds"
+    assert any("Coughs" in str(v) for v in page.dataframe[0].value["name"])
+
+
+def test_holes_say_what_chance_does_and_the_brief_follows_the_stakes(page, home):
+    from core.highstakes import set_rule
+    from core.holes import brief, ranked
+    from core.steps import current
+    from core.workspace import open_workspace
+
+    space = open_workspace(home / "small")
+    found, production = current(space, "coverage"), space.need("production")
+    assert [h.stakes for h in ranked(space, found, production)] == [None] * len(found.info["holes"])
+    set_rule(space, {"category": ["rash"]}, space.need())
+    told = ranked(space, found, production)
+    assert all(0 <= h.stakes <= h.size for h in told) and [h.rank for h in told] == list(range(1, len(told) + 1))
+    assert brief(space, "csv").splitlines()[0].split(",").count("high_stakes") == 1
+    panel(page, "Holes")
