@@ -419,7 +419,7 @@ def confusion(
             selected={"marker": {"opacity": 0.35, "color": colours.scale[-1]}},
             unselected={"marker": {"opacity": 0.01}},
             customdata=[[r, c, full[r], full[c], float(counts[r, c])] for r, c in cells],
-            hovertemplate="given %{customdata[2]}<br>other %{customdata[3]}<br>%{customdata[4]:.4g} records<extra></extra>",
+            hovertemplate="given %{customdata[2]}<br>other %{customdata[3]}<br>%{customdata[4]:,.4~g} records<extra></extra>",
             showlegend=False,
         )
     figure.update_xaxes(

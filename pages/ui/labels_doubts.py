@@ -12,6 +12,7 @@ SHOWN = 500
 QUEUE = 200  # records of a queue for the reviewer
 
 
+EVERY = ("", "")  # the pair that stands for all pairs; None would show as an empty box
 FLAGGED, ESTIMATED = "Records in doubt", "Estimated for all records"
 
 
@@ -26,21 +27,22 @@ def draw(data: Dataset, result: Result, found: Doubts) -> None:
         st.session_state["labels.pair"] = clicked
     state.remember("labels.clicked", clicked)
     if st.session_state.get("labels.pair") not in names:
-        st.session_state["labels.pair"] = None
+        st.session_state["labels.pair"] = EVERY
     asked = st.selectbox(
-        "Pair of categories", [None, *names], key="labels.pair",
-        format_func=lambda pair: f"All pairs ({len(found.rows):,})" if pair is None else names[pair],
+        "Pair of categories", [EVERY, *names], key="labels.pair",
+        format_func=lambda pair: f"All pairs ({len(found.rows):,})" if pair == EVERY else names[pair],
     )  # fmt: skip
     if clicked and clicked not in names:
         st.caption(
             f"No single record given as {literal(clicked[0], 60)} is surely {literal(clicked[1], 60)}; the estimate spreads."
         )
-    chosen = [n for n, pair in enumerate(zip(found.given, found.suggested, strict=True)) if asked in (None, pair)]
+    chosen = [n for n, pair in enumerate(zip(found.given, found.suggested, strict=True)) if asked in (EVERY, pair)]
     all_ids = records.ids_of(data)
     ids = [all_ids[found.rows[n]] for n in chosen]
-    title = "Labels in doubt" if asked is None else f"Labelled {asked[0]}, rather {asked[1]}?"[:120]
+    title = "Labels in doubt" if asked == EVERY else f"Labelled {asked[0]}, rather {asked[1]}?"[:120]
     with st.container(horizontal=True):
-        if st.button(f"Read the {min(len(ids), QUEUE):,} most doubtful", key="labels.queue", type="primary",
+        said = f"Read the {min(len(ids), QUEUE):,} most doubtful" if len(ids) > 1 else "Read it"
+        if st.button(said, key="labels.queue", type="primary",
                      icon=":material/fact_check:",
                      help="Opens them in the reviewer, the least confident first. A queue says nothing of the whole set, so the "
                      "scorecard leaves it out."):  # fmt: skip

@@ -102,7 +102,8 @@ def _verdict(found: drift.Drift) -> str:
         + "."
     )
     if found.p_all is not None:
-        said += f" Over all groups p {_p(found.p_all)}."
+        differ = " they differ, though:" if not apart and found.p_all < 0.05 else ""
+        said += f" Over all groups{differ} p {_p(found.p_all)}."
     if found.ordered and found.p_trend is not None:
         said += f" Trend: {100 * found.slope:+.2f} points from one to the next, p {_p(found.p_trend)}."
     return said
