@@ -29,13 +29,12 @@ def panel(workspace: Workspace, stood: Standing) -> None:
         st.markdown(literal(line, 700))
     if how:
         st.caption(literal(how, 900))
-    st.caption(literal(" ".join((stood.sentence, stood.steps, *stood.notes)), 1500))
+    st.caption(literal(" ".join((stood.sentence, *stood.notes)), 1500))
     _curves(stood)
     if stood.marginals:
         _marginals(stood)
     with st.expander("How this was done"):
-        for line in (stood.sentence, stood.steps, *stood.notes):
-            st.markdown(f"- {literal(line, 700)}")
+        st.markdown(f"- {literal(stood.steps, 700)}")
         st.markdown(
             f"- {stood.done:,} of {stood.total:,} trainings, {stood.seconds:,.0f} s of training; each is kept by itself."
         )
@@ -92,6 +91,11 @@ def _marginals(stood: Standing) -> None:
 
 def _marginal_words(stood: Standing, count: int) -> str:
     beyond = [m for m in stood.marginals if m.category != ANY]
+    if not beyond:
+        return (
+            f"Change of the validation loss when {count:,} records of any category join a random half of the records (equal optimiser "
+            "steps; paired by seed, t-interval of 95 %). No category has enough records in reserve to be measured by itself."
+        )
     better = [short(m.category, 40) for m in beyond if m.beyond.high < 0]
     worse = [short(m.category, 40) for m in beyond if m.beyond.low > 0]
     few = "" if count == 100 else f" 100 were asked for; no more than {count:,} are in reserve in every category."

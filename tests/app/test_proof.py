@@ -62,3 +62,16 @@ def test_wrong_settings_and_other_data_are_said(home, start, asked):
     plan = proving.folder(workspace) / "plan.json"
     plan.write_text(plan.read_text("utf-8").replace(workspace.need().digest, "0" * 32), "utf-8")
     assert "other training records" in said(start("proof"))
+
+
+def test_where_no_category_could_be_measured_nothing_is_said_of_categories():
+    from types import SimpleNamespace
+
+    from core.influence.proof.proof import ANY, Interval, Marginal
+    from pages.ui.proof_view import _marginal_words
+
+    nothing = Interval(float("nan"), float("nan"), float("nan"), 0)
+    alone = SimpleNamespace(marginals=[Marginal(ANY, 20, Interval(-0.01, -0.03, 0.01, 5), nothing)])
+    assert "No category has enough records" in _marginal_words(alone, 20) and "none less" not in _marginal_words(
+        alone, 20
+    )
