@@ -26,6 +26,9 @@ def names(workspace: Workspace, found: Result, level: str = CLUSTER) -> dict[int
     given to, if the two are essentially the same (Jaccard of at least one half)."""
     groups = levels(found)[level][1]
     called = {g["cluster"]: g["name"] for g in groups}
+    told = current(workspace, "titles") if level == CLUSTER else None
+    if told is not None:
+        called |= {int(c): title for c, title in told.info["titles"].items() if int(c) in called}
     kept = kept_names(open_reviews(workspace))
     if not kept:
         return called
@@ -41,8 +44,11 @@ def names(workspace: Workspace, found: Result, level: str = CLUSTER) -> dict[int
 
 
 def version(workspace: Workspace) -> str:
-    """Changes when a name is given or taken back: for caches."""
-    return digest_of(*(f"{k.members.digest} {k.name} {k.at}" for k in kept_names(open_reviews(workspace))))
+    """Changes when a name is given or taken back, or titles came: for caches."""
+    told = current(workspace, "titles")
+    return digest_of(
+        told.key if told else "", *(f"{k.members.digest} {k.name} {k.at}" for k in kept_names(open_reviews(workspace)))
+    )
 
 
 class _Held:

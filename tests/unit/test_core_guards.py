@@ -17,7 +17,7 @@ FLOORS = {
     "cli_versions": 9.5, "rebalancing": 8, "relabelling": 7.5, "cli_quality": 9, "audit_figures": 6,
     "proof_figures": 6, "reporting": 9, "reranking": 6.5, "proving": 9, "cli": 10, "rating": 7,
     "difficulty_sources": 8, "cli_difficulty": 9, "cli_review": 9, "cli_search": 9, "__main__": 11, "highstakes": 7, "risks": 7.5,
-    "readiness": 8.5, "naming": 6.5, "variety": 8, "regions": 8, "holes": 8, "cli_coverage": 9.5, "embeddings": 7,
+    "readiness": 8.5, "naming": 6.5, "titling": 5, "variety": 8, "regions": 8, "holes": 8, "cli_coverage": 9.5, "embeddings": 7,
     "cli_embeddings": 9, "cli_clean": 9, "cli_audit": 9.5,
 }  # fmt: skip
 
