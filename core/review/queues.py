@@ -51,25 +51,26 @@ def queues(
     standings: Sequence[Standing],
     decisions: Mapping[str, Adjudication],
     high: Collection[str],
+    decides: bool = True,
 ) -> dict[str, Queue]:
     """{name: queue} for one reader. standings: everybody's; the reader's own say what is left, everybody's what waits for a decision.
 
-    high: the high-stakes records, without marks that the reader may not see.
+    high: the high-stakes records, without marks that the reader may not see. decides: whether this reader adjudicates; others get no
+    such queue, for its mere length would tell a blind reader how often they differ.
     """
     read = {entry.verdict.record_id for entry in standings if entry.verdict.reviewer == who}
-    parts: dict[str, Sequence[SampleRecord]] = {
-        "mine": own_part(sample, records, role),
-        "all": records,
-        "high": [record for record in records if record.record_id in high],
-    }
+    mine = own_part(sample, records, role)
+    parts: dict[str, Sequence[SampleRecord]] = {"mine": mine}
+    if len(mine) < len(records):
+        parts["all"] = records
+    parts["high"] = [record for record in records if record.record_id in high]
     found = {}
     for name, part in parts.items():
         left = sum(record.record_id not in read for record in part)
         whole = len(part) == len(records)  # numbered from 0 as it is
         found[name] = Queue(name, part if whole else [replace(r, position=n) for n, r in enumerate(part)], left)
-    waiting = set(open_cases(standings, decisions))
-    cases = [record for record in records if record.record_id in waiting or record.record_id in decisions]
-    found["decide"] = Queue("decide", cases, len(waiting))
-    if len(found["mine"].records) == len(records):
-        del found["all"]
+    if decides:
+        waiting = set(open_cases(standings, decisions))
+        cases = [record for record in records if record.record_id in waiting or record.record_id in decisions]
+        found["decide"] = Queue("decide", cases, len(waiting))
     return found
