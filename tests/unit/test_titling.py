@@ -32,7 +32,7 @@ def space(tmp_path):
         "embed": Output(pa.table(table), rows, {"text": "prompt", "records": 8}),
         "neighbours": Output(info={}),
         "clusters": Output(
-            pa.table(table | {"cluster": pa.array([0] * 4 + [1] * 4, pa.int32())}),
+            pa.table(table | {"cluster": labels}),
             None,
             {"clusters": groups, "noise": 0},
         ),
