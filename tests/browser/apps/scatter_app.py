@@ -145,6 +145,7 @@ if event.cuts is not None:
 if event.dropped:
     log.append({"dropped": event.dropped})
 
+runs = st.session_state["runs"] = st.session_state.get("runs", 0) + 1
 left, middle, right, last, leave = st.columns(5)
 leave.button("go away", on_click=lambda: st.session_state.update(away=True))
 left.button("run again", key="again")
@@ -158,5 +159,5 @@ if last.button("cut in the middle", key="cut"):
     st.session_state["cuts"] = (1.5, 0.0)
     st.rerun()
 st.html(
-    f'<pre data-testid="log" hidden>{json.dumps({"log": log[-3:], "length": len(log), "digest": made.digest})}</pre>'
+    f'<pre data-testid="log" hidden>{json.dumps({"log": log[-3:], "length": len(log), "digest": made.digest, "run": runs})}</pre>'
 )
