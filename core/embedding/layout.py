@@ -77,14 +77,15 @@ def run(inputs: Inputs) -> Output:
     else:
         inputs.progress(0, 1000, "Laying out the map")
         old, facts = keeping.earlier_places(inputs.earlier, embed, ids, rows)
+        near = inputs.results["neighbours"]
         info |= {"method": "UMAP", "neighbours": int(params["neighbours"])} | facts
+        info |= {name: near.info[name] for name in ("recall", "recall_sample") if name in near.info}
         progress = part(inputs.progress, 0.0, 0.75)
         if old is not None:
             layout, pool = keeping.extend(vectors, rows, old, int(params["neighbours"]), seed, progress)
         else:
-            near = inputs.results["neighbours"]
             layout, pool, facts = fit(vectors, rows, near, params, seed, progress)
-            info |= facts | {name: near.info[name] for name in ("recall", "recall_sample") if not facts["sample"]}
+            info |= facts
         points, messages = _scatter(layout, rows, valid)
         info |= fidelity(vectors, points, rows)
         if production is not None:

@@ -63,6 +63,7 @@ def test_a_large_set_is_fitted_on_a_sample_and_says_so(tmp_path):
     vectors[7] = 0
     result, results, data = mapped(space, tmp_path, vectors, range(900), {"sample": 300})
     assert result.info["sample"] == 300 and results[1].info["sample"] == 300 and result.info["without_vector"] == 1
+    assert result.info["recall"] == 1.0
     points = xy(result.table())
     assert np.isfinite(points).all()
     rows = np.delete(np.arange(900), 7)
