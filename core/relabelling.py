@@ -2,7 +2,7 @@
 
 A rule says: records labelled A for which the classifier suggests B with at least this probability are called B from now on. It is
 previewed with its count, applied as one entry of the ledger, undone there, and obeyed where it is stated: by the Labels and the
-Distribution page, the scorecard's KL, and an export that asks for corrections.
+Distribution page, and by an export that asks for corrections.
 """
 
 from collections.abc import Mapping, Sequence
