@@ -3,8 +3,8 @@
 import pytest
 
 PAGES = (
-    "overview", "data", "coverage", "distribution", "quadrant", "proof", "export", "audit", "agreement", "duplicates", "formatting",
-    "labels",
+    "overview", "data", "versions", "coverage", "distribution", "quadrant", "proof", "export", "audit", "agreement", "duplicates",
+    "formatting", "labels",
 )  # fmt: skip
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TITLES = (
-    "Data", "Coverage", "Distribution", "Quadrant", "Export", "Audit", "Agreement", "Duplicates", "Formatting", "Labels", "Overview",
+    "Data", "Coverage", "Distribution", "Quadrant", "Export", "Audit", "Agreement", "Duplicates", "Formatting", "Labels",
+    "Versions", "Overview",
 )  # fmt: skip
 HOSTILE = (
     "<script>window.owned = 1</script>",
