@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from core.errors import InputError
 from core.review.people import person
 from core.review.schema import Store, now, reading, tables, writing
-from core.review.verdicts import OUTCOMES, WITHDRAWN, Standing, outcomes
+from core.review.verdicts import OUTCOMES, WITHDRAWN, Standing, insert_for, outcomes
 
 ALLOWED = ("advisor",)
 """Roles that decide, unless the workspace says otherwise."""
@@ -54,7 +54,7 @@ def adjudicate(
     standings: what stands on the record, as the adjudicator saw it. outcome: pass, fail, unsure, or withdrawn, which opens the record
     again. own: whether somebody who read the record may decide it. InputError: no such right, no reason, or nothing to decide.
     """
-    from sqlalchemy import insert, select
+    from sqlalchemy import select
 
     if outcome not in (*OUTCOMES, WITHDRAWN):
         raise InputError(f"A final verdict is pass, fail or unsure, not {outcome!r}.")
@@ -80,16 +80,13 @@ def adjudicate(
         for verdict in (entry.verdict, *entry.others)
     ]
     t = tables().adjudications
+    values = {
+        "sample_id": sample_id, "record_id": record_id, "outcome": outcome, "reason": reason.strip(), "settled": settled,
+        "adjudicator": by, "role": role, "created_at": now(), "token": token,
+    }  # fmt: skip
     with writing(store) as connection:
-        known = connection.execute(select(t).where(t.c.token == token)).mappings().first()
-        if known is not None:
-            return Adjudication(**known)
-        values = {
-            "sample_id": sample_id, "record_id": record_id, "outcome": outcome, "reason": reason.strip(), "settled": settled,
-            "adjudicator": by, "role": role, "created_at": now(), "token": token,
-        }  # fmt: skip
-        entry = connection.execute(insert(t).values(**values)).inserted_primary_key[0]
-    return Adjudication(entry=entry, **values)
+        connection.execute(insert_for(store)(t).values(**values).on_conflict_do_nothing(index_elements=["token"]))
+        return Adjudication(**connection.execute(select(t).where(t.c.token == token)).mappings().one())
 
 
 def adjudications(store: Store, sample_id: str) -> list[Adjudication]:

@@ -90,7 +90,7 @@ def save_verdicts(store: Store, verdicts: Sequence[Verdict]) -> list[str]:
     wanted = {row["client_id"]: row for row in rows}
     for row in rows:
         _must_match(wanted[row["client_id"]], row)
-    insert = _insert_for(store)
+    insert = insert_for(store)
     with writing(store) as connection:
         known = set(
             connection.execute(
@@ -192,7 +192,8 @@ def _said(verdict: Verdict) -> tuple:
     )  # fmt: skip
 
 
-def _insert_for(store: Store):
+def insert_for(store: Store):
+    """The INSERT of this database, which can leave a row alone that is there already."""
     if store.engine.dialect.name == "postgresql":
         from sqlalchemy.dialects.postgresql import insert
     else:

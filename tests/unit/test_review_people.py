@@ -164,7 +164,7 @@ def test_advisors_who_decide_at_once_are_all_kept_and_the_last_stands(store, dra
             adjudicate(store, drawn.id, ids[n], outcome, f"{who} says so", who, standings=standings, token=f"{who}{n}")
 
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(decide, [(who, n) for n in range(10) for who in "wxyz"]))
+        list(pool.map(decide, [(who, n) for n in range(10) for who in "wxyz"] * 2))  # and each from two places at once
     kept = adjudications(store, drawn.id)
     assert len(kept) == 40 and len({one.token for one in kept}) == 40
     force = in_force(kept)
