@@ -15,7 +15,7 @@ from core.workspace import open_workspace
 
 def call(*words) -> dict:
     done = CliRunner().invoke(app, [*map(str, words), "--json"], catch_exceptions=False)
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    return json.loads(done.stdout)
 
 
 @pytest.fixture
