@@ -84,8 +84,8 @@ def in_band(
     best, at = best_of(np.unique(np.append(coarse, n.sum())))
     if step > 1:
         relaxed = np.concatenate([cost(coarse[i : i + slab], whole=False) for i in range(0, len(coarse), slab)])
-        # Between two coarse totals the relaxed cost is at least the lower end less what one step can change it by: 2 a record.
-        near = coarse[relaxed <= best + 2 * step * ratio + 1e-6] if np.isfinite(best) else coarse[np.isfinite(relaxed)]
+        # A record more or less in the total changes the relaxed cost by at most 2 r + 1: bounds by r in all, the gap by r + 1.
+        near = coarse[relaxed <= best + (2 * ratio + 1) * step + 1e-6] if np.isfinite(best) else coarse[np.isfinite(relaxed)]
         if len(near):
             low, high = max(1, int(near.min()) - step), min(most, int(near.max()) + step)
             while high - low > 4000:  # halve by the convex cost before the whole numbers are tried
@@ -94,7 +94,7 @@ def in_band(
                 fine, fine_at = best_of(inner)
                 best, at = (fine, fine_at) if fine < best else (best, at)
                 gap = int(np.diff(inner).max())
-                able = inner[value <= best + 2 * gap * ratio + 1e-6]
+                able = inner[value <= best + (2 * ratio + 1) * gap + 1e-6]
                 new = (max(1, int(able.min()) - gap), min(most, int(able.max()) + gap)) if len(able) else (low, high)
                 if new[1] - new[0] >= high - low:
                     break
