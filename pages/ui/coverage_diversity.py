@@ -117,6 +117,10 @@ def _show(answer: Answer) -> None:
             f"Measured on drawn records, here and in the random samples: {min(CAP, max(r.measured for r in fewer)):,} at most"
             f"{f', {TEXTS:,} for words and styles' if np.max([r.of for r in fewer]) > TEXTS else ''}."
         )
+    if answer.baseline and any(r.measured == TEXTS for r in fewer):
+        said.append(
+            f"Random words and styles come from one pool of {3 * TEXTS:,} records, so their spread is a little too narrow."
+        )
     if missing:
         said.append(f"Not known here: {', '.join(missing)}.")
     st.caption(" ".join(said))
