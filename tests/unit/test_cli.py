@@ -56,7 +56,8 @@ def test_production_as_shares(made, tmp_path):
     shares = tmp_path / "shares.csv"
     shares.write_text("category,share\na,0.7\nb,0.3\n")
     assert json.loads(call("import", str(shares), "-w", str(made / "ws"), "--role", "production", "--json")) == {
-        "shares": {"a": 0.7, "b": 0.3}
+        "shares": {"a": 0.7, "b": 0.3},
+        "total": None,  # shares alone do not say of how many records
     }
     assert json.loads(call("run", "distribution", "-w", str(made / "ws"), "--json")) == {
         "steps": {"distribution": "done"}
