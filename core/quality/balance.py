@@ -85,7 +85,11 @@ def in_band(
     if step > 1:
         relaxed = np.concatenate([cost(coarse[i : i + slab], whole=False) for i in range(0, len(coarse), slab)])
         # A record more or less in the total changes the relaxed cost by at most 2 r + 1: bounds by r in all, the gap by r + 1.
-        near = coarse[relaxed <= best + (2 * ratio + 1) * step + 1e-6] if np.isfinite(best) else coarse[np.isfinite(relaxed)]
+        near = (
+            coarse[relaxed <= best + (2 * ratio + 1) * step + 1e-6]
+            if np.isfinite(best)
+            else coarse[np.isfinite(relaxed)]
+        )
         if len(near):
             low, high = max(1, int(near.min()) - step), min(most, int(near.max()) + step)
             while high - low > 4000:  # halve by the convex cost before the whole numbers are tried

@@ -88,7 +88,9 @@ def predict(
 class _Fit:
     """The weights (d + 1, parts * K) of `parts` regressions; number k learns from the records whose `held` is not k."""
 
-    def __init__(self, x: "torch.Tensor", y: "torch.Tensor", held: "torch.Tensor", parts: int, classes: int = 0) -> None:
+    def __init__(
+        self, x: "torch.Tensor", y: "torch.Tensor", held: "torch.Tensor", parts: int, classes: int = 0
+    ) -> None:
         import torch
 
         self.x, self.y, self.held, self.parts, self.classes = x, y, held, parts, classes or int(y.max()) + 1

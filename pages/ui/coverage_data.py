@@ -253,7 +253,11 @@ def cluster_names(workspace: Workspace, points: Points) -> list[Name]:
     """The clusters' names, each at the middle of its records; noise has none."""
     found = current(workspace, "clusters")
     called = {} if found is None else naming.names(workspace, found)
-    return [] if found is None else _cluster_names(points.key, found.key, tuple(called[c] for c in sorted(called)), points, found)
+    return (
+        []
+        if found is None
+        else _cluster_names(points.key, found.key, tuple(called[c] for c in sorted(called)), points, found)
+    )
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -215,7 +215,9 @@ def test_a_queue_opens_in_the_reviewer(doubted, start):
     at.button(key="labels.queue").click().run()
     fine(at)
     found = samples(open_reviews(doubted))
-    assert [s.recipe["how"] for s in found] == ["queue"] and latest_sample(open_reviews(doubted), doubted.need()) is None
+    assert [s.recipe["how"] for s in found] == ["queue"] and latest_sample(
+        open_reviews(doubted), doubted.need()
+    ) is None
 
 
 def test_drift_by_annotator_and_by_the_order_of_the_file(space, start):

@@ -71,8 +71,13 @@ def free_port() -> int:
 
 
 def start_server(
-    script: Path | str, log: Path, *, env: Mapping[str, str] | None = None, args: Sequence[str] = (),
-    port: int | None = None, options: Sequence[str] = (),
+    script: Path | str,
+    log: Path,
+    *,
+    env: Mapping[str, str] | None = None,
+    args: Sequence[str] = (),
+    port: int | None = None,
+    options: Sequence[str] = (),
 ) -> tuple[subprocess.Popen, str]:
     """Start `streamlit run script -- args` from the repository root and wait until it is healthy: (process, url)."""
     port = port or free_port()

@@ -20,7 +20,10 @@ def space(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     made = open_workspace(home / "mixed")
     path = home / "mixed.jsonl"
-    rows = [{"prompt": f"case {n}", "response": "An answer.", "category": "rash" if n >= 20 or n < 3 else "cough"} for n in range(40)]
+    rows = [
+        {"prompt": f"case {n}", "response": "An answer.", "category": "rash" if n >= 20 or n < 3 else "cough"}
+        for n in range(40)
+    ]
     path.write_text("".join(json.dumps(r) + "\n" for r in rows), "utf-8")
     made.add("training", path.name, lambda folder: import_file(path, folder, "training"))
     wanted = plan(made, "embed")

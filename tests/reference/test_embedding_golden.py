@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.embedding.radii import coverage_density, expected_coverage
 from core.embedding.diversity import diversity, vendi, vendi_of_kernel
 from core.embedding.encode import Known, embed_texts
 from core.embedding.encoders import default_model_path, open_encoder
 from core.embedding.neighbours import cross_knn
+from core.embedding.radii import coverage_density, expected_coverage
 from core.embedding.texts import text_key
 from core.progress import silent
 

@@ -89,7 +89,9 @@ def test_bootstrap_of_both_samples():
     counts = [np.array(list(side.values())) for side in (EVEN, production)]
     low, high = mismatch.bootstrap_kl(*counts, True, draws=4000, method="percentile")
     assert (low, high) == (pytest.approx(0.1705, abs=0.006), pytest.approx(0.3241, abs=0.008))
-    assert 0 < low - found.low < 0.02 and 0 < high - found.high < 0.02, "the interval shown is moved by the bias of the redraws"
+    assert 0 < low - found.low < 0.02 and 0 < high - found.high < 0.02, (
+        "the interval shown is moved by the bias of the redraws"
+    )
     assert found.production.tolist() == [180, 100, 60, 40, 20]
 
 

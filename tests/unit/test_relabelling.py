@@ -80,7 +80,9 @@ def test_an_export_of_corrections_writes_the_new_label_and_keeps_the_old_one_in_
     apply_rule(space, preview(space, Rule("a", "b", 0.9)), "me")
     export_records(space, "jsonl", tmp_path / "plain.jsonl")
     manifest = export_records(space, "jsonl", tmp_path / "new.jsonl", corrections=True)
-    plain, new = ([json.loads(x) for x in (tmp_path / n).read_text().splitlines()] for n in ("plain.jsonl", "new.jsonl"))
+    plain, new = (
+        [json.loads(x) for x in (tmp_path / n).read_text().splitlines()] for n in ("plain.jsonl", "new.jsonl")
+    )
     assert [r["category"] for r in plain[:3]] == ["a", "a", "a"] and [r["category"] for r in new[:3]] == ["b", "b", "a"]
     assert [r["response"] for r in new[:3]] == ["b", "it is a, surely", "answer 2"]
     told = {one["record_id"]: one for one in manifest["subset"]["labels"]}

@@ -109,7 +109,11 @@ def test_an_earlier_version_is_looked_at_and_nothing_can_be_written(space, tmp_p
     assert view.dataset().digest == a.digest and space.dataset().digest == b.digest
     assert current(view, "formats") is not None and current(space, "formats") is None
     assert {m.id: m.value for m in metrics(view, a)} == before
-    for act in (lambda: view.set_setting("x", 1), lambda: view.use(b), lambda: run_step(view, "formats", {"off": ["x"]})):
+    for act in (
+        lambda: view.set_setting("x", 1),
+        lambda: view.use(b),
+        lambda: run_step(view, "formats", {"off": ["x"]}),
+    ):
         with pytest.raises(InputError):
             act()
     assert space.settings() == {} and space.dataset().digest == b.digest
