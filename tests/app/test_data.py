@@ -109,11 +109,11 @@ def test_shares_typed_by_hand():
     from pages.ui.data_shares import COUNTS, PERCENT, _read
 
     nan = float("nan")
-    assert _read({"category": ["a", "b", "c"], "share": [60.0, 40.0, nan]}, PERCENT) == ({"a": 0.6, "b": 0.4}, "")
-    assert _read({"category": ["a", "b"], "share": [3, 1]}, COUNTS) == ({"a": 0.75, "b": 0.25}, "")
-    assert "sum to 90" in _read({"category": ["a", "b"], "share": [60, 30]}, PERCENT)[1]
-    assert "twice" in _read({"category": ["a", "a"], "share": [60, 40]}, PERCENT)[1]
-    assert "no category" in _read({"category": [None], "share": [100]}, PERCENT)[1]
+    assert _read({"category": ["a", "b", "c"], "share": [60.0, 40.0, nan]}, PERCENT) == ({"a": 0.6, "b": 0.4}, None, "")
+    assert _read({"category": ["a", "b"], "share": [3, 1]}, COUNTS) == ({"a": 0.75, "b": 0.25}, 4, "")
+    assert "sum to 90" in _read({"category": ["a", "b"], "share": [60, 30]}, PERCENT)[2]
+    assert "twice" in _read({"category": ["a", "a"], "share": [60, 40]}, PERCENT)[2]
+    assert "no category" in _read({"category": [None], "share": [100]}, PERCENT)[2]
 
 
 def test_the_download_cannot_run_in_a_spreadsheet(tmp_path):
