@@ -168,6 +168,8 @@ def test_what_cannot_run_says_what_is_missing(space):
     training(space)
     able, unable = analysis(space)
     assert "formats" in able and "coverage" in unable and "--role production" in unable["coverage"]
+    assert set(able) | set(unable) == {name for name, step in STEPS.items() if not step.asked}
+    able, unable = analysis(space, everything=True)
     assert set(able) | set(unable) == set(STEPS)
     assert current(space, "coverage") is None
 
