@@ -45,6 +45,22 @@ def wait_idle(page, timeout: float = 60_000) -> None:
     page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=timeout, state="attached")
 
 
+def open_page(page, title: str) -> None:
+    """Go to a page by the side bar and return once its heading stands; a press that a starting app swallowed is repeated."""
+    from playwright.sync_api import TimeoutError as TooLong
+
+    heading = page.get_by_test_id("stMain").get_by_role("heading", name=title, exact=True).first
+    for last in (False, False, True):
+        page.get_by_test_id("stSidebarNavItems").get_by_role("link", name=title, exact=True).click()
+        try:
+            heading.wait_for(timeout=30_000)
+            break
+        except TooLong:
+            if last:
+                raise
+    wait_idle(page)
+
+
 @pytest.fixture(scope="session", name="wait_idle")
 def wait_idle_fixture() -> Callable:
     """The helper of the same name, for tests that do not import this file."""

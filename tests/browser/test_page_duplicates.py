@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tests.browser.conftest import open_page
+
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = "Is <img src=x onerror=alert(1)> ![x](http://elsewhere.invalid/a.png) safe at 5 mg?"
 ROWS = [
@@ -47,9 +49,9 @@ def test_copies_are_compared_removed_and_brought_back(page, app, space, wait_idl
 
     page.goto(app)
     wait_idle(page)
-    page.get_by_test_id("stSidebarNavItems").get_by_role("link", name="Duplicates").click()
+    open_page(page, "Duplicates")
     diff = page.locator(".diff")
-    diff.wait_for()
+    diff.wait_for(timeout=60_000)
     assert HOSTILE in diff.inner_text() and not diff.locator("img").count()
     assert [diff.locator(tag).all_inner_texts() for tag in ("del", "ins")] == [[" most"], [" many"]]
     page.get_by_role("button", name="Remove all but the keepers (1)").click()

@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tests.browser.conftest import open_page
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -48,9 +50,9 @@ def test_from_a_cell_to_a_rule_and_to_the_reviewer(page, app, space, wait_idle):
 
     page.goto(app)
     wait_idle(page)
-    page.get_by_test_id("stSidebarNavItems").get_by_role("link", name="Labels").click()
+    open_page(page, "Labels")
     cell = page.locator(".js-plotly-plot .point").first
-    cell.wait_for(state="attached")
+    cell.wait_for(state="attached", timeout=60_000)
     box = cell.bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.get_by_role("button", name="Select these 3").wait_for()
