@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.errors import InputError
 from core.influence.direction import Direction, on_weight, transposed
 from core.influence.encode import Tokens
+from core.influence.forward_mode import forward_mode
 from core.influence.losses import ResponseLoss, make_batch
 
 if TYPE_CHECKING:
@@ -50,17 +50,12 @@ class Attribution:
         from torch.nn.attention import SDPBackend, sdpa_kernel
 
         batch = make_batch(tokens, rows, self.losses.model.device)
-        try:
-            with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), _padding_stands_still(self.module):
-                _, moved = torch.func.jvp(lambda theta: self._token_losses(theta, batch), (self.fixed,), (self.unit,))
-        except (RuntimeError, NotImplementedError) as error:
-            if isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in str(error):
-                raise
-            reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
-            raise InputError(
-                f"{type(self.module).__name__} cannot be differentiated forwards ({reason}), which token shares need. "
-                "Influence itself is not concerned; for token shares use a Llama, Qwen, Gemma, Mistral, Phi or GPT-2 shape."
-            ) from error
+        instead = (
+            "Influence itself is not concerned; for token shares use a Llama, Qwen, Gemma, Mistral, Phi or GPT-2 shape."
+        )
+        limits = forward_mode(self.module, "the step influence:tokens", instead)
+        with limits, torch.no_grad(), sdpa_kernel(SDPBackend.MATH), _padding_stands_still(self.module):
+            _, moved = torch.func.jvp(lambda theta: self._token_losses(theta, batch), (self.fixed,), (self.unit,))
         weights = 1.0 / batch.counts.double() if self.losses.loss == "mean" else torch.ones_like(batch.counts).double()
         each = (moved.double() * weights[batch.owner] * self.norm).cpu().numpy()
         return np.split(each, np.cumsum(batch.counts.cpu().numpy())[:-1])

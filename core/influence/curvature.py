@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.errors import InputError
 from core.influence.direction import nested, on_weight, project, transposed
 from core.influence.encode import Tokens, plan_batches
+from core.influence.forward_mode import forward_mode
 from core.influence.losses import Batch, ResponseLoss, chunk, make_batch
 from core.influence.spaces import Space
 
@@ -56,20 +56,14 @@ class GaussNewton:
         for p in self.parameters.values():
             p.requires_grad_(True)
         try:
-            for rows in self.batches:
-                batch = make_batch(self.tokens, rows, self.losses.model.device)
-                self._add(batch, tangents)
-                for n, p in self.parameters.items():
-                    if p.grad is not None:
-                        sums[n] += p.grad
-                        p.grad = None
-        except (NotImplementedError, RuntimeError) as error:
-            if "forward AD" in str(error) or "forward-mode" in str(error) or "jvp" in str(error):
-                raise InputError(
-                    f"direction=ggn needs forward-mode differentiation, which {type(self.module).__name__} lacks "
-                    f"({str(error)[:120]}). Use direction=adam or mean."
-                ) from error
-            raise
+            with forward_mode(self.module, "direction=ggn", "Use direction=adam or mean."):
+                for rows in self.batches:
+                    batch = make_batch(self.tokens, rows, self.losses.model.device)
+                    self._add(batch, tangents)
+                    for n, p in self.parameters.items():
+                        if p.grad is not None:
+                            sums[n] += p.grad
+                            p.grad = None
         finally:
             for p in self.parameters.values():
                 p.requires_grad_(False)

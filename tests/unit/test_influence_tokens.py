@@ -84,6 +84,13 @@ def test_a_model_that_knows_no_forward_mode_is_named_in_one_sentence(monkeypatch
     with pytest.raises(InputError, match="cannot be differentiated forwards"):
         Attribution(losses, v).shares(some_tokens(2), np.arange(2))
 
+    def broken(*args, **kwargs):
+        raise RuntimeError("The size of tensor a (3) must match the size of tensor b (4)")
+
+    monkeypatch.setattr(torch.func, "jvp", broken)
+    with pytest.raises(RuntimeError, match="size of tensor"):  # a fault is not dressed as the model's limit
+        Attribution(losses, v).shares(some_tokens(2), np.arange(2))
+
 
 # -- characters ------------------------------------------------------------------------------------------------------------
 def test_segments_by_hand():
