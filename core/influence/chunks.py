@@ -35,16 +35,10 @@ def run_batches(
     """
     found = {name: np.full(len(sizes), np.nan) for name in columns}
     done = np.zeros(len(batches), bool)
-    for path in sorted(scratch.glob(f"rows-{label}-*.npz")):
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                numbers, rows = stored["batches"], stored["rows"]
-                values = {name: stored[name] for name in columns}
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-            continue  # half-written before a power cut: computed again
+    for numbers, rows, *values in _kept(scratch, f"rows-{label}", columns):
         done[numbers] = True
-        for name in columns:
-            found[name][rows] = values[name]
+        for name, column in zip(columns, values, strict=True):
+            found[name][rows] = column
     total, seen = sum(len(b) for b in batches), sum(len(b) for b, d in zip(batches, done, strict=True) if d)
     tokens_left = sum(int(sizes[b].sum()) for b, d in zip(batches, done, strict=True) if not d)
     started, worked, kept, pending = time.monotonic(), 0, time.monotonic(), []
@@ -53,11 +47,7 @@ def run_batches(
         if not pending:
             return
         rows = np.concatenate([batches[i] for i in pending])
-        path = scratch / f"rows-{label}-{pending[0]:07d}.npz"
-        part = path.with_suffix(".part")
-        with part.open("wb") as stream:
-            np.savez(stream, batches=np.array(pending), rows=rows, **{name: found[name][rows] for name in columns})
-        os.replace(part, path)
+        _keep(scratch, f"rows-{label}", pending, rows, **{name: found[name][rows] for name in columns})
         pending.clear()
 
     try:
@@ -93,12 +83,7 @@ def run_ragged(
     """({row: its (sizes[row],) float64 values}, tokens per second of this run): as `run_batches`, for many values a row."""
     found: dict[int, np.ndarray] = {}
     done = np.zeros(len(batches), bool)
-    for path in sorted(scratch.glob(f"ragged-{label}-*.npz")):
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                numbers, rows, values = stored["batches"], stored["rows"], stored["values"]
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-            continue  # half-written before a power cut: computed again
+    for numbers, rows, values in _kept(scratch, f"ragged-{label}", ["values"]):
         done[numbers] = True
         found |= dict(zip(rows.tolist(), np.split(values, np.cumsum(sizes[rows])[:-1]), strict=True))
     total, seen = sum(len(b) for b in batches), len(found)
@@ -108,13 +93,7 @@ def run_ragged(
         if not pending:
             return
         rows = np.concatenate([batches[i] for i in pending])
-        path = scratch / f"ragged-{label}-{pending[0]:07d}.npz"
-        part = path.with_suffix(".part")
-        with part.open("wb") as stream:
-            np.savez(
-                stream, batches=np.array(pending), rows=rows, values=np.concatenate([found[r] for r in rows.tolist()])
-            )
-        os.replace(part, path)
+        _keep(scratch, f"ragged-{label}", pending, rows, values=np.concatenate([found[r] for r in rows.tolist()]))
         pending.clear()
 
     try:
@@ -134,3 +113,22 @@ def run_ragged(
         keep()
         raise
     return found, worked / max(time.monotonic() - started, 1e-6)
+
+
+def _keep(scratch: Path, name: str, batches: Sequence[int], rows: np.ndarray, **values: np.ndarray) -> None:
+    """What some batches gave, in a file of its own that is there whole or not at all."""
+    path = scratch / f"{name}-{batches[0]:07d}.npz"
+    part = path.with_suffix(".part")
+    with part.open("wb") as stream:
+        np.savez(stream, batches=np.array(batches), rows=rows, **values)
+    os.replace(part, path)
+
+
+def _kept(scratch: Path, name: str, values: Sequence[str]) -> Iterator[list[np.ndarray]]:
+    """[numbers of batches, rows, one array for each of `values`] of every file that `_keep` wrote under this name."""
+    for path in sorted(scratch.glob(f"{name}-*.npz")):
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                yield [stored[key] for key in ("batches", "rows", *values)]
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            continue  # half-written before a power cut: computed again
