@@ -169,3 +169,28 @@ def start():
         return at
 
     return run
+
+
+@pytest.fixture
+def space(home):
+    """The workspace "small" of `home`."""
+    from core.workspace import open_workspace
+
+    return open_workspace(home / "small")
+
+
+@pytest.fixture
+def launched(monkeypatch) -> list:
+    """Commands of the jobs that a page starts; none is run."""
+    commands: list = []
+    monkeypatch.setattr("core.jobs.start", lambda workspace, command, title: commands.append(command))
+    return commands
+
+
+def metric(at, label: str):
+    return next(m for m in at.metric if m.label == label)
+
+
+def fine(at):
+    assert not at.exception, at.exception[0].value
+    return at

@@ -2,8 +2,6 @@
 
 import json
 
-import pytest
-
 from core.decisions import open_reviews
 from core.exporting import export_records
 from core.review.edits import accepted
@@ -11,28 +9,7 @@ from core.review.ledger import removed_ids
 from core.review.samples import samples
 from core.steps import current, params_of, run_step, set_params
 from core.summary import metrics
-from core.workspace import open_workspace
-
-
-@pytest.fixture
-def space(home):
-    return open_workspace(home / "small")
-
-
-@pytest.fixture
-def launched(monkeypatch):
-    commands = []
-    monkeypatch.setattr("core.jobs.start", lambda workspace, command, title: commands.append(command))
-    return commands
-
-
-def metric(at, label):
-    return next(m for m in at.metric if m.label == label)
-
-
-def fine(at):
-    assert not at.exception, at.exception[0].value
-    return at
+from tests.app.conftest import fine, metric
 
 
 def part(start, name):

@@ -7,28 +7,7 @@ from core.review.ledger import ledger, removed_ids
 from core.steps import current, params_of, run_step, set_params
 from core.summary import metrics
 from core.workspace import open_workspace
-
-
-@pytest.fixture
-def space(home):
-    return open_workspace(home / "small")
-
-
-@pytest.fixture
-def launched(monkeypatch):
-    """Commands of the jobs that a page starts; none is run."""
-    commands = []
-    monkeypatch.setattr("core.jobs.start", lambda workspace, command, title: commands.append(command))
-    return commands
-
-
-def metric(at, label):
-    return next(m for m in at.metric if m.label == label)
-
-
-def fine(at):
-    assert not at.exception, at.exception[0].value
-    return at
+from tests.app.conftest import fine, metric
 
 
 def selected(at):
