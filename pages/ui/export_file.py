@@ -163,10 +163,11 @@ def write(workspace: Workspace, choice: Choice, to: str, path: Path, overwrite: 
                 leave_out=how.get("leave_out", False), limit=how.get("limit"), tokenizer=how.get("tokenizer"),
                 split=how.get("split"), card=how.get("card", False),
             )  # fmt: skip
+            # Inside: leaving the spinner is where a press elsewhere ends this run, and the file is written by then.
+            state.remember("export.done", {"workspace": str(workspace.path), "path": str(path), "manifest": manifest})
     except (QuadrantError, OSError) as error:
         st.error(literal(error, 500))
         return
-    state.remember("export.done", {"workspace": str(workspace.path), "path": str(path), "manifest": manifest})
     st.rerun()
 
 

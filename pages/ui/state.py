@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
-from streamlit.runtime.pages_manager import PagesManager
 
 from core.workspace import Workspace, open_workspace
 
@@ -19,19 +18,6 @@ HOME = Path(os.environ.get("QUADRANT_HOME") or ROOT / "workspaces")
 SAMPLE = ROOT / "sample_data"
 UNDOS, UNDO_IDS = 40, 3_000_000  # selections that can be had back, and the records in them altogether
 _NAME = re.compile(r"[^\w\-]+")
-
-
-def _through_the_router() -> None:
-    """Run the app's router, not the page alone, when a page's own address is the first that a new server is asked for.
-
-    Until `st.navigation` was called once, Streamlit takes a folder named pages/ for its older kind of app and runs the page bare.
-    """
-    if PagesManager.uses_pages_directory:
-        PagesManager.uses_pages_directory = False
-        st.rerun()
-
-
-_through_the_router()
 
 
 def workspace_names() -> list[str]:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.browser.conftest import ROOT
+from tests.browser.conftest import ROOT, open_page
 
 
 @pytest.fixture(scope="module")
@@ -104,9 +104,9 @@ def test_a_reload_half_way_goes_on_at_the_first_unread_record_under_the_same_nam
     ready(page, wait_idle)
     assert page.locator(".reviewer .count").inner_text() == "Record 21 of 50"
     assert rows(fresh, "SELECT DISTINCT reviewer FROM verdicts") == [("Dr B",)]
-    page.get_by_role("link", name="Agreement").click()  # a page change and back loses nothing either
+    open_page(page, "Agreement")  # a page change and back loses nothing either
     wait_idle(page)
-    page.get_by_role("link", name="Audit", exact=True).click()
+    open_page(page, "Audit")
     ready(page, wait_idle)
     page.keyboard.press("2")  # the link that was clicked last still has the focus
     saved(page, wait_idle)
@@ -158,7 +158,7 @@ def test_a_second_reader_is_blind_and_their_agreement_is_shown(url, fresh, page,
     for key in (["1"] * 4 + ["2"]) * 10:
         page.keyboard.press(key)
     saved(page, wait_idle)
-    page.get_by_role("link", name="Agreement").click()
+    open_page(page, "Agreement")
     page.get_by_role("button", name="Start a second reading").click(timeout=30_000)
     page.get_by_label("Name of the second reader").fill("Bea")
     page.get_by_role("button", name="Read the same records").click()
@@ -174,7 +174,7 @@ def test_a_second_reader_is_blind_and_their_agreement_is_shown(url, fresh, page,
     saved(page, wait_idle)
     assert rows(fresh, "SELECT reviewer, count(*) FROM verdicts GROUP BY 1 ORDER BY 1") == [("Bea", 50), ("ada", 50)]
     page.get_by_text("Verdicts of ada are hidden").wait_for(state="detached")
-    page.get_by_role("link", name="Agreement").click()
+    open_page(page, "Agreement")
     page.get_by_text("9 in all.").wait_for(timeout=30_000)
     told = page.locator("[data-testid=stMain]").inner_text()
     assert "82.0%" in told and "41 of 50" in told

@@ -8,7 +8,7 @@ import sqlite3
 
 import pytest
 
-from tests.browser.conftest import ROOT
+from tests.browser.conftest import ROOT, open_page
 
 DATA = ROOT.parent / "shared" / "data" / "pubmedqa" / "ori_pqal.json.gz"
 ADA, BEA = "field.reasoning_free_pred", "field.reasoning_required_pred"
@@ -108,7 +108,7 @@ def test_two_readers_and_an_advisor_from_the_draw_to_the_report(url, home, new_p
     raw, cohen = kappa(pairs)
     apart = [one for one, (a, b) in zip(twice, pairs, strict=True) if a != b]
     assert 2 <= len(apart) <= 10
-    ada.get_by_role("link", name="Agreement").click()
+    open_page(ada, "Agreement")
     ada.get_by_role("radio", name="Two readers").click(timeout=30_000)
     ada.get_by_text(f"{raw:.1%}", exact=True).first.wait_for(timeout=30_000)
     for told in (f"{cohen:.4f}", f"{len(apart)} records are disputed"):

@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tests.browser.conftest import open_page
+
 ROOT = Path(__file__).resolve().parents[2]
 COUNT, PRODUCTION = 240, 60
 RING = [(-2.0, -1.5), (1.5, -2.0), (2.0, 1.0), (0.0, 0.2), (-1.5, 2.0)]
@@ -120,7 +122,7 @@ def test_lasso_selects_what_the_layout_says_and_outlives_page_and_reload(page, a
     page.set_viewport_size({"width": 1360, "height": 1100})
     page.goto(app)
     wait_idle(page)
-    page.get_by_role("link", name="Coverage").click()
+    open_page(page, "Coverage")
     page.wait_for_selector(".scatter[data-ready]", timeout=60_000)
     wait_idle(page)
     ring = lasso(page, RING)
@@ -135,11 +137,11 @@ def test_lasso_selects_what_the_layout_says_and_outlives_page_and_reload(page, a
     assert not found & set(ids[COUNT:]), "a selection holds training records alone"
     said = f"{len(found):,} selected"
 
-    page.get_by_role("link", name="Distribution").click()
+    open_page(page, "Distribution")
     page.get_by_role("heading", name="Distribution", exact=True).wait_for(timeout=30_000)
     wait_idle(page)
     page.get_by_test_id("stSidebarUserContent").get_by_text(said).wait_for(timeout=20_000)
-    page.get_by_role("link", name="Coverage").click()
+    open_page(page, "Coverage")
     page.locator(f".scatter[data-selected='{len(found)}']").wait_for(timeout=30_000)
     page.reload()
     page.locator(f".scatter[data-selected='{len(found)}']").wait_for(timeout=60_000)
@@ -161,7 +163,7 @@ def test_keyboard_opens_the_record_nearest_to_the_centre(page, app, space, wait_
     _, ids, points = space
     page.goto(app)
     wait_idle(page)
-    page.get_by_role("link", name="Coverage").click()
+    open_page(page, "Coverage")
     page.wait_for_selector(".scatter[data-ready]", timeout=60_000)
     wait_idle(page)
     cx, cy = json.loads(page.locator(".scatter").get_attribute("data-view"))[:2]

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser.conftest import open_page
+
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT.parent / "shared" / "data" / "import_formats" / "llama_factory" / "alpaca_en_demo.json"
 HOSTILE = [
@@ -91,7 +93,7 @@ def test_a_hostile_file_is_shown_literally_and_fetches_nothing(page, wait_idle, 
     metric(page, "Rows quarantined", "2")
     page.get_by_text("The 2 rows").click()
     for name in ("Distribution", "Overview"):
-        page.get_by_role("link", name=name, exact=True).click()
+        open_page(page, name)
         wait_idle(page)
     # The outside host is refused and listed by the fixture; a picture or a link of the data would show here.
     assert page.locator("img[src*=evil], a[href*=evil]").count() == 0

@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tests.browser.conftest import open_page
+
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = 80
 
@@ -52,13 +54,13 @@ def test_a_quadrant_is_selected_exported_and_read_back(home, serve, page, wait_i
     url = serve(ROOT / "app.py", env={"QUADRANT_HOME": str(home), "QUADRANT_DATA": "", "QUADRANT_OPEN": "small"})
     page.goto(url)
     wait_idle(page)
-    page.get_by_role("link", name="Quadrant").last.click()
+    open_page(page, "Quadrant")
     page.get_by_role("button", name="Select this quadrant").first.wait_for()
     wait_idle(page)
     page.get_by_role("button", name="Select this quadrant").first.click()
     page.get_by_text("selected").first.wait_for()
     wait_idle(page)
-    page.get_by_role("link", name="Export").click()
+    open_page(page, "Export")
     page.get_by_role("textbox", name="File on this machine").wait_for()
     wait_idle(page)
     path = Path(page.get_by_role("textbox", name="File on this machine").input_value())

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser.conftest import open_page
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -32,7 +34,7 @@ def test_an_edit_is_found_and_read_then_the_set_is_written_in_splits(home, serve
     page.set_default_timeout(90_000)
     page.goto(url)
     wait_idle(page)
-    page.get_by_role("link", name="Versions").first.click()
+    open_page(page, "Versions")
     page.get_by_text("Metrics side by side").wait_for()
     wait_idle(page)
     page.get_by_text("Paired by the same prompt").wait_for()
@@ -40,7 +42,7 @@ def test_an_edit_is_found_and_read_then_the_set_is_written_in_splits(home, serve
         page.get_by_text(count).wait_for()
     page.get_by_text("before", exact=True).wait_for()
     page.get_by_text("after", exact=True).wait_for()
-    page.get_by_role("link", name="Export").first.click()
+    open_page(page, "Export")
     page.get_by_text("Splits", exact=True).first.wait_for()
     wait_idle(page)
     page.get_by_text("Splits", exact=True).first.click()

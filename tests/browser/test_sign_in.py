@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.browser.conftest import ROOT, free_port, start_server
+from tests.browser.conftest import ROOT, free_port, open_page, start_server
 from tests.browser.provider import CLIENT, SECRET, Provider
 
 
@@ -61,7 +61,7 @@ def test_nobody_sees_anything_before_they_sign_in_and_the_address_names_them(url
     assert "Nobody has read this data yet" not in page.inner_text("body")
     page.get_by_role("button", name="Sign in").click()
     page.get_by_text("Signed in as Dr Ada").wait_for(timeout=60_000)
-    page.get_by_role("link", name="Audit", exact=True).click()
+    open_page(page, "Audit")
     page.get_by_role("button", name="Draw 50 and start reading").click(timeout=30_000)
     page.wait_for_selector(".reviewer .outcome:not([disabled])", timeout=60_000)
     page.goto(f"{url}/audit?r=Somebody%20Else")  # a name in the address is nobody's
@@ -78,7 +78,7 @@ def test_nobody_sees_anything_before_they_sign_in_and_the_address_names_them(url
     assert known["bea@clinic.org"].role == "annotator" and known["Dr Ada"].role == "advisor", (
         "a like name is no likeness"
     )
-    other.get_by_role("link", name="Agreement").click()
+    open_page(other, "Agreement")
     other.get_by_role("radio", name="People").click(timeout=30_000)
     other.get_by_text("An advisor changes people and rules").wait_for()
 
