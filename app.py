@@ -4,9 +4,14 @@ import os
 from pathlib import Path
 
 import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
 
-from pages.ui import identity, jobs, opening, state
-from pages.ui.safe import short
+PagesManager.uses_pages_directory = (
+    False  # this is the router: see pages/ui/__init__.py, which acts when a page runs without it
+)
+
+from pages.ui import identity, jobs, opening, state  # noqa: E402
+from pages.ui.safe import short  # noqa: E402
 
 ICON = Path(__file__).parent / "pages" / "ui" / "icon.svg"
 

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from core.choosing import pick, production_shares, restricted, selection_frame
+from core.actions.choosing import pick, production_shares, restricted, selection_frame
+from core.actions.frame import difficulty_sources, has_values
 from core.dataset.importing import import_file
 from core.errors import QuadrantError
-from core.frame import difficulty_sources, has_values
 from core.influence.proof.head import Head
 from core.influence.proof.proof import t_interval
 from core.influence.selection.strategies import STRATEGIES

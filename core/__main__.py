@@ -1,5 +1,5 @@
 """`python -m core …`: every step of the app without a browser."""
 
-from core.cli import main
+from core.cli.main import main
 
 main()

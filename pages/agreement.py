@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from core.decisions import open_reviews, own_samples
-from core.raters import RatingColumn, rating_columns, ratings_of, suggested
+from core.actions.decisions import open_reviews, own_samples
+from core.actions.raters import RatingColumn, rating_columns, ratings_of, suggested
 from core.review.comparison import Comparison, compare
 from core.review.people import Person, keep_person, people, person
 from core.review.rubric_store import rubric_of

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from core.auditing import redraw
-from core.decisions import decided, open_reviews, own_samples
+from core.actions.auditing import redraw
+from core.actions.decisions import decided, open_reviews, own_samples
 from core.errors import WorkspaceError
 from core.review.ledger import removed_ids
 from core.review.people import person

@@ -3,7 +3,7 @@ leaks into the sets that judge the model, and responses that do not fit."""
 
 import streamlit as st
 
-from core.quality.scorecard import TARGETS
+from core.quality.scorecard_targets import TARGETS
 from core.steps import current
 from pages.ui import duplicates_contradictions as contradictions
 from pages.ui import duplicates_groups as groups

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.actions.decisions import open_reviews
+from core.actions.relabelling import changes_in_force
 from core.dataset.writing import FORMATS, RAW
-from core.decisions import open_reviews
 from core.errors import QuadrantError
-from core.relabelling import changes_in_force
 from core.review.edits import accepted
 from core.review.ledger import removed_ids
 from core.review.schema import Store

@@ -5,7 +5,7 @@ import streamlit as st
 
 from core import jobs as core_jobs
 from core.quality.formats import interval
-from core.quality.scorecard import TARGETS
+from core.quality.scorecard_targets import TARGETS
 from core.steps import current
 from core.workspace import Dataset, Result, Workspace
 from pages.ui import formatting_fixes, formatting_own, formatting_rules, jobs, records, state

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from core.quality.scorecard import TARGETS
-from core.relabelling import changes_in_force
+from core.actions.relabelling import changes_in_force
+from core.quality.scorecard_targets import TARGETS
 from core.steps import current, params_of, set_params
 from core.workspace import Dataset, Result, Workspace
 from pages.ui import jobs, labels_doubts, labels_drift, labels_relabel, state

@@ -3,11 +3,12 @@
 import streamlit as st
 
 from core import jobs
-from core.decisions import kept_ids, open_reviews
-from core.quality.scorecard import Metric, advice
+from core.actions.decisions import kept_ids, open_reviews
+from core.actions.summary import metrics
+from core.actions.version_history import keep_card
+from core.quality.scorecard import Metric
+from core.quality.scorecard_advice import advice
 from core.review.ledger import removed_ids
-from core.summary import metrics
-from core.version_history import keep_card
 from core.workspace import Workspace
 from pages.ui import jobs as job_card
 from pages.ui import state

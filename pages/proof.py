@@ -23,7 +23,7 @@ def page() -> None:
 
 
 def _both(workspace: Workspace, data: Dataset) -> None:
-    from core.proving import standing
+    from core.actions.proving import standing
 
     stood = standing(workspace)
     proof_ask.panel(workspace, data, stood)

@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from core.frame import axis_title, column, difficulty_sources, influence_sources
+from core.actions.frame import axis_title, column, difficulty_sources, influence_sources
 from core.influence.selection.strategies import Frame
 from core.steps import current
 from core.workspace import Dataset, Workspace
@@ -181,7 +181,7 @@ def _without(workspace: Workspace, data: Dataset, seen: View, has_influence: boo
 
 
 def _histogram(values: np.ndarray, title: str, lines: tuple[str, ...]) -> None:
-    from core.figures import histogram
+    from core.figures.charts import histogram
 
     finite = np.asarray(values, float)
     finite = finite[np.isfinite(finite)]

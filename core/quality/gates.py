@@ -8,7 +8,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 from core.errors import InputError
-from core.quality.scorecard import OPERATORS, TARGETS, TITLES, Metric
+from core.quality.scorecard import Metric
+from core.quality.scorecard_targets import OPERATORS, TARGETS, TITLES
 
 ON = ("point", "bound")
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.decisions import decided
-from core.readiness import rules
+from core.actions.decisions import decided
+from core.actions.readiness import rules
 from core.review.adjudication import adjudications, in_force, open_cases
 from core.review.people import people
 from core.review.readers import FEW, FINAL_NOTE, Drift, Trend, against_final, drift, final_of

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from core.auditing import gold_sample
-from core.decisions import open_reviews
-from core.raters import gold_verdicts
-from core.readiness import Readiness, current_round, next_round, readiness
+from core.actions.auditing import gold_sample
+from core.actions.decisions import open_reviews
+from core.actions.raters import gold_verdicts
+from core.actions.readiness import Readiness, current_round, next_round, readiness
 from core.review.comparison import compare
 from core.review.samples import Sample, sample_records
 from core.review.schema import Store

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import streamlit as st
 
-from core.decisions import open_reviews
+from core.actions.decisions import open_reviews
+from core.actions.readiness import Readiness, readiness, rules, set_rules
 from core.errors import QuadrantError
-from core.readiness import Readiness, readiness, rules, set_rules
 from core.review.people import LENGTHS, ROLES, Person, keep_person, people, remove_person
 from core.review.verdicts import reviewers
 from pages.ui import identity, state

@@ -143,7 +143,7 @@ def _share(value: float | None) -> str:
 def _confusion(found: Comparison, pair: tuple[int, int], key: str) -> None:
     import numpy as np
 
-    from core.figures import confusion, plain
+    from core.figures.charts import confusion, plain
 
     both = found.pairs[pair]
     if not both.records:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.decisions import decided
+from core.actions.decisions import decided
+from core.actions.readiness import Rules, rules
 from core.errors import QuadrantError
-from core.readiness import Rules, rules
 from core.review.adjudication import Adjudication, adjudicate, changed_since, open_cases
 from core.review.queues import Queue
 from core.review.rubric_store import rubric_kept

@@ -4,19 +4,19 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from core.auditing import DOUBLE, FOLLOW_BY, METHODS, draw_audit
+from core.actions.auditing import DOUBLE, FOLLOW_BY, METHODS, draw_audit
+from core.actions.decisions import kept_ids
+from core.actions.frame import available, has_values
+from core.actions.highstakes import columns_for, high_stakes_ids, rule, set_rule, values_of
+from core.actions.risks import MOST as MOST_POINTS
+from core.actions.risks import SIGNALS
 from core.dataset.columns import FIELD_PREFIX
-from core.decisions import kept_ids
 from core.errors import QuadrantError
-from core.frame import available, has_values
-from core.highstakes import columns_for, high_stakes_ids, rule, set_rule, values_of
 from core.review.acceptance import PLAN_SIZE, PLAN_SOURCE
 from core.review.plan import BAD, GOOD, plan_for
 from core.review.samples import Sample
 from core.review.schema import Store
 from core.review.subsets import subsets
-from core.risks import MOST as MOST_POINTS
-from core.risks import SIGNALS
 from core.steps import current
 from core.workspace import Dataset
 from pages.ui import state

@@ -45,7 +45,7 @@ def _all(found) -> int:
 
 
 def _by(title: str, some: list[Group]) -> None:
-    from core.figures import intervals
+    from core.figures.charts import intervals
 
     st.markdown(f"**{literal(title, 80)}**")
     out = [group for group in some if group.stands_out]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.readiness import Readiness, readiness, rules
+from core.actions.readiness import Readiness, readiness, rules
 from core.review.people import people, person
 from core.review.queues import own_part
 from core.review.samples import Sample, sample_records

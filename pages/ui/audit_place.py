@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from core.frame import column, difficulty_sources
+from core.actions.frame import column, difficulty_sources
 from core.influence.selection.quadrant import QUADRANTS, quadrants
 from core.quality.pairs import Pairs
 from core.steps import current

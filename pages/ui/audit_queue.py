@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from core.highstakes import high_stakes_ids
-from core.readiness import rules
+from core.actions.highstakes import high_stakes_ids
+from core.actions.readiness import rules
 from core.review.adjudication import Adjudication
 from core.review.queues import Queue, queues
 from core.review.samples import Sample, SampleRecord

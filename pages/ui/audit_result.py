@@ -6,8 +6,8 @@ from functools import cached_property
 
 import streamlit as st
 
-from core.decisions import seen_now
-from core.reporting import findings, grouping
+from core.actions.decisions import seen_now
+from core.actions.reporting import findings, grouping
 from core.review import acceptance
 from core.review.acceptance import LIMIT, Summary, practice_lines
 from core.review.curves import Curve, curve_of
@@ -161,7 +161,7 @@ def _weighting(told: Findings) -> None:
 
 
 def _plan(found: Summary, plan: Plan, sample: Sample) -> None:
-    from core.audit_figures import walk_over
+    from core.figures.audit import walk_over
 
     if found.walk is not None:
         st.markdown("**The walk of this audit**")
@@ -186,7 +186,7 @@ def _curve(plan: Plan, population: int) -> Curve:
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _curve_figure(plan: Plan, population: int, found: float | None):
-    from core.audit_figures import operating_curve
+    from core.figures.audit import operating_curve
 
     return operating_curve(_curve(plan, population), found)
 

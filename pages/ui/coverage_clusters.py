@@ -5,11 +5,11 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from core import naming
-from core.decisions import open_reviews, verdict_by_record
+from core.actions import naming
+from core.actions.decisions import open_reviews, verdict_by_record
+from core.actions.frame import difficulty_sources
+from core.actions.regions import Region, regions, typical
 from core.errors import QuadrantError
-from core.frame import difficulty_sources
-from core.regions import Region, regions, typical
 from core.steps import current
 from core.workspace import Dataset, Result, Workspace
 from pages.ui import coverage_data, coverage_search, jobs, records, state

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import streamlit as st
 
-from core import frame, naming
-from core.decisions import open_reviews, verdict_by_record
+from core.actions import frame, naming
+from core.actions.decisions import open_reviews, verdict_by_record
 from core.embedding import search
 from core.review.subsets import subset_ids, subsets
 from core.steps import current

@@ -3,10 +3,10 @@
 import numpy as np
 import streamlit as st
 
-from core import variety
+from core.actions import variety
+from core.actions.variety import CAP, DRAWS, MEASURES, TEXTS, Answer, Row
 from core.errors import QuadrantError
 from core.steps import current
-from core.variety import CAP, DRAWS, MEASURES, TEXTS, Answer, Row
 from core.workspace import Dataset, Workspace
 from pages.ui import state
 from pages.ui.coverage_data import Points

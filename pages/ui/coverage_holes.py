@@ -5,8 +5,8 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from core import holes as tasks
-from core import naming
+from core.actions import holes as tasks
+from core.actions import naming
 from core.embedding.brief import Gap
 from core.steps import current
 from core.workspace import Dataset, Result, Workspace

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.frame import available
+from core.actions.frame import available
 from core.steps import current
 from core.workspace import Dataset, Workspace
 from pages.ui import coverage_data, coverage_search, records, state

@@ -5,9 +5,9 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from core.decisions import open_reviews
+from core.actions.decisions import open_reviews
+from core.actions.frame import available
 from core.errors import QuadrantError
-from core.frame import available
 from core.review.subsets import add_subset, subset_ids, subsets
 from core.workspace import Dataset, Workspace
 from pages.ui import coverage_data, coverage_search, records, state

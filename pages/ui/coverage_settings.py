@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.embeddings import Embedding, choose, stored
+from core.actions.embeddings import Embedding, choose, stored
 from core.errors import QuadrantError
 from core.steps import analysis, params_of, set_params
 from core.workspace import Dataset, Workspace

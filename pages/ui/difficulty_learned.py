@@ -3,10 +3,10 @@
 import numpy as np
 import streamlit as st
 
+from core.actions.frame import has_values
+from core.actions.rating import learned, prepare_training, ratings_here, since
 from core.errors import QuadrantError
-from core.frame import has_values
 from core.influence.difficulty.rated import LEAST
-from core.rating import learned, prepare_training, ratings_here, since
 from core.steps import current
 from core.workspace import Dataset, Result, Workspace
 from pages.ui import jobs, state

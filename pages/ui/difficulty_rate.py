@@ -4,9 +4,9 @@ import uuid
 
 import streamlit as st
 
+from core.actions.rating import BATCH, mine, next_to_rate, rate, ratings_here
 from core.errors import QuadrantError
 from core.influence.difficulty.rated import LEAST
-from core.rating import BATCH, mine, next_to_rate, rate, ratings_here
 from core.workspace import Dataset, Workspace
 from pages.ui import records, state
 from pages.ui.reviewer.record import shown

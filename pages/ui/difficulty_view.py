@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from core.difficulty_sources import compare
-from core.frame import FROM_RESULTS, axis_title, difficulty_sources
-from core.rating import ratings_here
+from core.actions.difficulty_sources import compare
+from core.actions.frame import FROM_RESULTS, axis_title, difficulty_sources
+from core.actions.rating import ratings_here
 from core.steps import current
 from core.workspace import Dataset, Workspace
 from pages.ui import difficulty_classifier, difficulty_learned, difficulty_llm, difficulty_rate, state

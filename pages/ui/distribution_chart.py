@@ -4,7 +4,7 @@ import math
 
 import streamlit as st
 
-from core.figures import Colours
+from core.figures.charts import Colours
 from pages.ui import palette, state
 from pages.ui.distribution_view import MOST, View
 from pages.ui.safe import literal, short
@@ -27,7 +27,7 @@ def colours() -> Colours:
 
 def charts(view: View) -> list[str]:
     """Bars of shares and of contributions; returns the categories clicked in the bars."""
-    from core.figures import category_bars, contributions
+    from core.figures.charts import category_bars, contributions
 
     rows = list(range(len(view.table["category"])))
     value = view.table["contribution_smoothed"]
@@ -74,7 +74,7 @@ def charts(view: View) -> list[str]:
 
 def alone(view: View) -> list[str]:
     """Training without production: counts, and how uneven they are; returns the categories ticked in the table."""
-    from core.figures import category_bars
+    from core.figures.charts import category_bars
 
     names, counts = view.table["category"], view.table["training"]
     total = sum(counts)

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
+from core.actions.rebalancing import balance_settings, band_plan, downsample
 from core.errors import QuadrantError
-from core.rebalancing import balance_settings, band_plan, downsample
 from core.steps import current
 from core.workspace import Dataset, Workspace
 from pages.ui import distribution_settings, state

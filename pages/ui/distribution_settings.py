@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from core.decisions import open_reviews
+from core.actions.decisions import open_reviews
+from core.actions.rebalancing import balance_settings, minimum_for, protected_ids, set_balance
 from core.errors import QuadrantError
-from core.rebalancing import balance_settings, minimum_for, protected_ids, set_balance
 from core.review.ledger import ledger, pin_records, undo
 from core.steps import current
 from core.workspace import Dataset, Workspace

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from core import naming
+from core.actions import naming
+from core.actions.decisions import open_reviews
+from core.actions.frame import has_values
+from core.actions.relabelling import changes_in_force
 from core.dataset.columns import FIELD_PREFIX
-from core.decisions import open_reviews
 from core.errors import QuadrantError
-from core.frame import has_values
 from core.quality import distribution
-from core.relabelling import changes_in_force
 from core.review.ledger import ledger, removed_ids
 from core.steps import current, params_of
 from core.workspace import Dataset, Result, Workspace, canonical

@@ -3,8 +3,8 @@
 import numpy as np
 import streamlit as st
 
+from core.actions.relabelling import queue
 from core.errors import QuadrantError
-from core.relabelling import queue
 from core.steps import current
 from core.workspace import Dataset, Result, Workspace
 from pages.ui import jobs, removal, state

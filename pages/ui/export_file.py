@@ -12,11 +12,11 @@ import numpy as np
 import streamlit as st
 
 from core import jobs
+from core.actions.decisions import open_reviews
+from core.actions.exporting import corrected, export_records, split_path
 from core.dataset.selected import Selected
 from core.dataset.writing import FORMATS, suffix_of
-from core.decisions import open_reviews
 from core.errors import QuadrantError
-from core.exporting import corrected, export_records, split_path
 from core.workspace import Dataset, Workspace
 from pages.ui import records, state
 from pages.ui.export_lists import asking

@@ -6,10 +6,10 @@ from typing import Any
 
 import streamlit as st
 
+from core.actions.exporting import NEAR, PROMPT, Splitting, check, group_columns, grouping_title
 from core.dataset.preflight import EFFECTS, LIMITS, Preflight, checkable
 from core.dataset.splitting import parse_shares
 from core.errors import QuadrantError
-from core.exporting import NEAR, PROMPT, Splitting, check, group_columns, grouping_title
 from core.steps import current
 from core.workspace import Dataset, Workspace
 from pages.ui import state

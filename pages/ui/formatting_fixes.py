@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import streamlit as st
 
-from core.decisions import open_reviews
+from core.actions.decisions import open_reviews
 from core.errors import QuadrantError
 from core.quality.fixes import Fix
 from core.quality.formats import after_edits, fixes_of

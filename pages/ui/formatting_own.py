@@ -5,8 +5,8 @@ import re
 
 import streamlit as st
 
+from core.actions.frame import has_values
 from core.errors import QuadrantError
-from core.frame import has_values
 from core.quality.rule_library import SHELF
 from core.quality.rules import KINDS, SEVERITIES, TEXTS, Rule
 from core.quality.style_kinds import BULLETS, HEADINGS, NUMBERS

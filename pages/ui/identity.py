@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.decisions import open_reviews
+from core.actions.decisions import open_reviews
 from core.errors import QuadrantError
 from core.review.people import Person, by_email, keep_person, people
 from pages.ui import state

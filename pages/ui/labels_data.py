@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import streamlit as st
 
+from core.actions.frame import has_values
 from core.dataset.columns import FIELD_PREFIX
-from core.frame import has_values
 from core.workspace import Dataset, Result
 from pages.ui.records import positions
 

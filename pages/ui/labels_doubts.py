@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.relabelling import queue
+from core.actions.relabelling import queue
 from core.workspace import Dataset, Result
 from pages.ui import palette, records, state
 from pages.ui.labels_data import Doubts, matrix
@@ -61,7 +61,7 @@ def draw(data: Dataset, result: Result, found: Doubts) -> None:
 
 def _matrix(result: Result, found: Doubts) -> tuple[str, str] | None:
     """The matrix; returns the pair of the cell that was clicked."""
-    from core import figures
+    from core.figures import charts as figures
 
     kind = st.segmented_control(
         "Matrix of",

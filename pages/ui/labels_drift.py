@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow.compute as pc
 import streamlit as st
 
+from core.actions.frame import has_values
 from core.dataset.columns import FIELD_PREFIX
 from core.errors import QuadrantError
-from core.frame import has_values
 from core.quality import drift
 from core.workspace import Dataset, Result
 from pages.ui import palette
@@ -114,7 +114,7 @@ def _p(value: float) -> str:
 
 
 def _chart(found: drift.Drift) -> None:
-    from core.figures import plain, plot
+    from core.figures.charts import plain, plot
 
     dark = st.context.theme.type == "dark"
     first, second = palette.categorical(2, dark)[:2]

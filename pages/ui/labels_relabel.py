@@ -4,8 +4,8 @@ import os
 
 import streamlit as st
 
+from core.actions.relabelling import Preview, Rule, apply_rule, preview
 from core.errors import QuadrantError
-from core.relabelling import Preview, Rule, apply_rule, preview
 from core.review.ledger import ledger, undo
 from core.workspace import Dataset, Result, Workspace
 from pages.ui import records, state
@@ -96,7 +96,7 @@ def _shown(data: Dataset, seen: Preview) -> None:
 
 
 def _applied(workspace: Workspace) -> None:
-    from core.decisions import open_reviews
+    from core.actions.decisions import open_reviews
 
     store = open_reviews(workspace)
     entries = [e for e in reversed(ledger(store)) if e.action == "relabel" and e.undone_by is None]
@@ -110,7 +110,7 @@ def _applied(workspace: Workspace) -> None:
 
 
 def _undo(workspace: Workspace, entry: int) -> None:
-    from core.decisions import open_reviews
+    from core.actions.decisions import open_reviews
 
     try:
         undo(open_reviews(workspace), entry, by=state.reviewer())

@@ -3,11 +3,11 @@
 import streamlit as st
 
 from core import jobs as running
+from core.actions.proving import SUITED, Standing, prepare, spoken, standing
 from core.errors import QuadrantError
 from core.influence.models import HUB_ID, PROXY
 from core.influence.proof.proof import Settings, parse_budgets, settings_from
 from core.influence.selection.strategies import STRATEGIES
-from core.proving import SUITED, Standing, prepare, spoken, standing
 from core.workspace import Dataset, Workspace
 from pages.ui import jobs, state
 from pages.ui.quadrant_data import view

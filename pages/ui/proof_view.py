@@ -4,9 +4,9 @@ import math
 
 import streamlit as st
 
+from core.actions.proving import Standing
 from core.influence.proof.proof import ANY, Interval
 from core.influence.selection.strategies import STRATEGIES
-from core.proving import Standing
 from core.workspace import Workspace
 from pages.ui.safe import literal, short
 
@@ -41,7 +41,7 @@ def panel(workspace: Workspace, stood: Standing) -> None:
 
 
 def _curves(stood: Standing) -> None:
-    from core import proof_figures
+    from core.figures import proof as proof_figures
 
     kind = st.segmented_control(
         "Show", list(KINDS), default="gap", format_func=KINDS.get, key="proof.kind", label_visibility="collapsed"
@@ -80,7 +80,7 @@ def _said(found: Interval, digits: int, sign: bool = False) -> str:
 
 
 def _marginals(stood: Standing) -> None:
-    from core.proof_figures import marginal_values
+    from core.figures.proof import marginal_values
 
     count = stood.marginals[0].added
     st.subheader(f"What {count:,} more records are worth")

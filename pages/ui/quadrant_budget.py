@@ -3,9 +3,9 @@
 import numpy as np
 import streamlit as st
 
-from core import figures
-from core.decisions import open_reviews
+from core.actions.decisions import open_reviews
 from core.errors import MissingInput, QuadrantError
+from core.figures import charts as figures
 from core.influence.selection.strategies import STRATEGIES, Selection, heavy, lacks, parse_budget, wanted
 from core.review.subsets import add_subset
 from core.workspace import Dataset, Workspace

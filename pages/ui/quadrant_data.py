@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import streamlit as st
 
-from core.choosing import selection_frame
-from core.decisions import open_reviews
-from core.frame import FROM_RESULTS, HEURISTICS, column, difficulty_sources, influence_sources
+from core.actions.choosing import selection_frame
+from core.actions.decisions import open_reviews
+from core.actions.frame import FROM_RESULTS, HEURISTICS, column, difficulty_sources, influence_sources
 from core.influence.selection.strategies import Frame
 from core.review.ledger import ledger, removed_ids
 from core.steps import current

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
+from core.actions.frame import has_values
 from core.dataset.columns import FIELD_PREFIX
 from core.errors import QuadrantError
-from core.frame import has_values
 from core.influence.checkpoints import KEPT
 from core.influence.models import HUB_ID, MATCH, PROXY
 from core.influence.queries import BY
@@ -244,7 +244,7 @@ def proxy_curve(workspace: Workspace, influence: Result):
     curve = proxy.info.get("curve") if proxy else None
     if not curve:
         return None
-    from core.figures import loss_curve
+    from core.figures.charts import loss_curve
 
     known = [c for c in curve if c.get("tokens")]
     figure = loss_curve([c["tokens"] for c in known], [c["training"] for c in known], [c["validation"] for c in known])

@@ -3,10 +3,10 @@
 import numpy as np
 import streamlit as st
 
-from core.choosing import pick, production_reach
+from core.actions.choosing import pick, production_reach
+from core.actions.picks import Reach, coverage_by_chance, describe, overlaps
 from core.errors import QuadrantError
 from core.influence.selection.strategies import STRATEGIES, Frame, Selection, able, heavy
-from core.picks import Reach, coverage_by_chance, describe, overlaps
 from core.steps import current
 from core.workspace import Workspace
 from pages.ui.quadrant_data import View
@@ -95,7 +95,7 @@ def _by_chance(key: str, size: int, _reach: Reach) -> tuple[float, float, float]
 
 
 def described(workspace: Workspace, seen: View, found: Selection) -> dict:
-    """core.picks.describe, kept by pick."""
+    """core.actions.picks.describe, kept by pick."""
     rows = np.asarray(found.rows)
     mark = (len(rows), int(rows.sum()), hash(rows.tobytes()))
     return _described(seen.key, mark, workspace, seen, found)

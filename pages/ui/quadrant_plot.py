@@ -3,8 +3,8 @@
 import numpy as np
 import streamlit as st
 
+from core.actions.frame import available, axis_title
 from core.errors import InputError
-from core.frame import available, axis_title
 from core.influence.selection.quadrant import QUADRANTS, Quadrants, quadrants
 from core.workspace import Dataset, Workspace
 from pages.ui import palette, quadrant_how, records, state

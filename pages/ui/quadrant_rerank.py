@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from core import reranking
+from core.actions import reranking
+from core.actions.frame import RERANKED, reranked
 from core.errors import QuadrantError
-from core.frame import RERANKED, reranked
 from core.influence.models import MATCH
 from core.steps import current
 from core.workspace import Workspace

@@ -3,8 +3,8 @@
 import numpy as np
 import streamlit as st
 
+from core.actions.picks import expected_jaccard
 from core.influence.selection.strategies import STRATEGIES, Selection
-from core.picks import expected_jaccard
 from core.workspace import Workspace
 from pages.ui import jobs, quadrant_picks
 from pages.ui.quadrant_data import View

@@ -3,9 +3,9 @@
 import numpy as np
 import streamlit as st
 
+from core.actions.decisions import open_reviews
 from core.dataset.columns import FIELD_PREFIX
 from core.dataset.selected import Selected
-from core.decisions import open_reviews
 from core.review.ledger import removed_ids
 from core.workspace import Dataset, Workspace
 from pages.ui import heat

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.decisions import open_reviews
+from core.actions.decisions import open_reviews
 from core.review.ledger import ledger, remove_records, undo
 from pages.ui import state
 from pages.ui.safe import literal

@@ -6,8 +6,16 @@ import pyarrow.compute as pc
 import streamlit as st
 
 from core import jobs
-from core.summary import metrics
-from core.versions import HOW, Difference, as_of, difference, keep_difference, stored_difference, verdicts_that_stay
+from core.actions.summary import metrics
+from core.actions.versions import (
+    HOW,
+    Difference,
+    as_of,
+    difference,
+    keep_difference,
+    stored_difference,
+    verdicts_that_stay,
+)
 from core.workspace import Dataset, Workspace
 from pages.ui import diff, records, state
 from pages.ui import jobs as job_card

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from core.quality.scorecard import TITLES, targets_of
-from core.version_history import cards
+from core.actions.version_history import cards
+from core.quality.scorecard_targets import TITLES, targets_of
 from core.workspace import Workspace
 from pages.ui import palette, state
 from pages.ui.safe import short
@@ -12,7 +12,7 @@ MOST = 60  # points on the chart
 
 
 def draw(workspace: Workspace) -> None:
-    from core import figures
+    from core.figures import charts as figures
 
     every = cards(workspace)
     names = [name for name in TITLES if any(name in one.metrics for one in every)]

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from core.summary import metrics
-from core.versions import as_of
+from core.actions.summary import metrics
+from core.actions.versions import as_of
 from core.workspace import Dataset, Workspace
 from pages.ui import records, state
 from pages.ui.safe import literal, short

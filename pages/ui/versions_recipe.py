@@ -2,9 +2,9 @@
 
 import streamlit as st
 
+from core.actions.recipes import Outcome, recipe_from, recipe_of, replay, yaml_of
+from core.actions.version_history import keep_card
 from core.errors import QuadrantError
-from core.recipes import Outcome, recipe_from, recipe_of, replay, yaml_of
-from core.version_history import keep_card
 from core.workspace import Workspace
 from pages.ui import state
 from pages.ui.safe import literal, short

@@ -2,8 +2,8 @@
 
 import pytest
 
-from core.auditing import draw_audit
-from core.decisions import open_reviews
+from core.actions.auditing import draw_audit
+from core.actions.decisions import open_reviews
 from core.review.samples import sample_records
 from core.review.verdicts import Verdict, save_verdicts
 from core.workspace import open_workspace

@@ -4,10 +4,10 @@ import hashlib
 
 import pytest
 
-from core.auditing import draw_audit
-from core.decisions import decided, open_reviews
-from core.highstakes import set_rule
-from core.readiness import Rules, rules, set_rules
+from core.actions.auditing import draw_audit
+from core.actions.decisions import decided, open_reviews
+from core.actions.highstakes import set_rule
+from core.actions.readiness import Rules, rules, set_rules
 from core.review.people import Person, keep_person, people
 from core.review.samples import sample_records, samples
 from core.review.verdicts import Verdict, save_verdicts
@@ -142,8 +142,8 @@ def test_reading_waits_for_calibration_where_the_workspace_insists(home, space, 
 
 
 def test_a_reader_who_did_not_pass_reads_another_round(home, space, start, tmp_path, monkeypatch):
+    from core.actions.readiness import current_round, readiness
     from core.dataset.importing import import_file
-    from core.readiness import current_round, readiness
     from tests.app.conftest import rows, write_jsonl
 
     path = write_jsonl(tmp_path / "gold.jsonl", [{**row, "verdict": "fail"} for row in rows(10)])

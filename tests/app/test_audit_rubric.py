@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from core.auditing import draw_audit
-from core.decisions import open_reviews
+from core.actions.auditing import draw_audit
+from core.actions.decisions import open_reviews
 from core.review.edits import accepted
 from core.review.rubric_store import rubric_of, use_rubric
 from core.review.rubrics import ready, rubrics

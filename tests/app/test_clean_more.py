@@ -2,13 +2,13 @@
 
 import json
 
-from core.decisions import open_reviews
-from core.exporting import export_records
+from core.actions.decisions import open_reviews
+from core.actions.exporting import export_records
+from core.actions.summary import metrics
 from core.review.edits import accepted
 from core.review.ledger import removed_ids
 from core.review.samples import samples
 from core.steps import current, params_of, run_step, set_params
-from core.summary import metrics
 from tests.app.conftest import fine, metric
 
 

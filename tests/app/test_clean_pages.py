@@ -2,10 +2,10 @@
 
 import pytest
 
-from core.decisions import open_reviews
+from core.actions.decisions import open_reviews
+from core.actions.summary import metrics
 from core.review.ledger import ledger, removed_ids
 from core.steps import current, params_of, run_step, set_params
-from core.summary import metrics
 from core.workspace import open_workspace
 from tests.app.conftest import fine, metric
 
@@ -170,7 +170,7 @@ def doubted(space):
 
 
 def test_a_rule_relabels_and_is_undone(doubted, start):
-    from core.relabelling import changes_in_force
+    from core.actions.relabelling import changes_in_force
 
     at = fine(start("labels"))
     before = metric(at, "Labels in doubt").value
@@ -187,7 +187,7 @@ def test_a_rule_relabels_and_is_undone(doubted, start):
 
 
 def test_a_queue_opens_in_the_reviewer(doubted, start):
-    from core.decisions import latest_sample, open_reviews
+    from core.actions.decisions import latest_sample, open_reviews
     from core.review.samples import samples
 
     at = fine(start("labels"))

@@ -94,7 +94,7 @@ def test_choosing_by_value_replaces_adds_and_takes_away(page, home):
 
 
 def test_a_selection_is_kept_as_a_subset(page, home):
-    from core.decisions import open_reviews
+    from core.actions.decisions import open_reviews
     from core.review.subsets import subset_ids
     from core.workspace import open_workspace
 
@@ -149,7 +149,7 @@ def test_undo_and_redo_walk_through_every_selection(page):
 
 
 def test_saved_selections_colour_the_map_and_filter_it(page, home):
-    from core.decisions import open_reviews
+    from core.actions.decisions import open_reviews
     from core.review.subsets import add_subset
     from core.workspace import open_workspace
     from pages.ui import coverage_data
@@ -300,7 +300,7 @@ def test_diversity_of_a_selection_stands_beside_random_samples(page, home):
 
 
 def test_a_cluster_gets_a_name_that_stays(page, home):
-    from core import naming
+    from core.actions import naming
     from core.steps import current
     from core.workspace import open_workspace
 
@@ -315,8 +315,8 @@ def test_a_cluster_gets_a_name_that_stays(page, home):
 
 
 def test_holes_say_what_chance_does_and_the_brief_follows_the_stakes(page, home):
-    from core.highstakes import set_rule
-    from core.holes import brief, ranked
+    from core.actions.highstakes import set_rule
+    from core.actions.holes import brief, ranked
     from core.steps import current
     from core.workspace import open_workspace
 

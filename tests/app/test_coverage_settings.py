@@ -24,7 +24,7 @@ def test_laid_out_anew_at_a_button(home, start, launched):
 
 
 def test_one_of_several_embeddings_is_shown_and_a_new_model_is_not_undone(home, start, launched):
-    from core.embeddings import stored
+    from core.actions.embeddings import stored
     from core.steps import run_step, set_params
 
     space = open_workspace(home / "small")

@@ -6,10 +6,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from core.choosing import pick
-from core.decisions import open_reviews
-from core.frame import axis_title
-from core.rating import BATCH, learned, ratings_here
+from core.actions.choosing import pick
+from core.actions.decisions import open_reviews
+from core.actions.frame import axis_title
+from core.actions.rating import BATCH, learned, ratings_here
 from core.review.ratings import Rating, all_ratings, save_ratings
 from core.steps import params_of, run_step
 from core.workspace import open_workspace
@@ -56,7 +56,7 @@ def test_the_axis_the_subset_and_its_manifest_say_heuristic(home):
 
 
 def test_a_selection_by_a_heuristic_carries_the_word_into_the_export(home, start, tmp_path):
-    from core.exporting import export_records
+    from core.actions.exporting import export_records
 
     at = start("quadrant")
     at.selectbox(key="quadrant.source").set_value("nll").run()
@@ -106,7 +106,7 @@ def test_learning_is_refused_with_one_sentence_then_shown_with_its_worth(opened,
         open_reviews(workspace),
         [Rating(i, int(d), "ada", "random", f"t{i}") for i, d in zip(ids[:40], rated[:40], strict=True)],
     )
-    from core.rating import prepare_training
+    from core.actions.rating import prepare_training
 
     assert prepare_training(workspace, workspace.need()) == 40
     run_step(workspace, "rated_difficulty")

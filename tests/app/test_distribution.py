@@ -43,8 +43,8 @@ def test_downsampling_becomes_a_selection(home, start):
 
 
 def test_what_a_downsampling_keeps(home):
-    from core.decisions import open_reviews
-    from core.rebalancing import downsample, faulty_ids
+    from core.actions.decisions import open_reviews
+    from core.actions.rebalancing import downsample, faulty_ids
     from core.review.ledger import remove_records
     from core.steps import current
 
@@ -92,7 +92,7 @@ def test_shares_are_said_to_be_exact(imported, start):
 
 
 def test_fewest_changes_keeps_pins_and_obeys_the_settings(home, start):
-    from core.decisions import open_reviews
+    from core.actions.decisions import open_reviews
     from core.review.ledger import pin_records, pinned_ids
 
     space = open_workspace(home / "small")
@@ -114,7 +114,7 @@ def test_fewest_changes_keeps_pins_and_obeys_the_settings(home, start):
 
 
 def test_training_as_it_stands(home, start):
-    from core.decisions import open_reviews
+    from core.actions.decisions import open_reviews
     from core.review.ledger import remove_records
 
     space = open_workspace(home / "small")

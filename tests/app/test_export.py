@@ -4,7 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from core.decisions import open_reviews
+from core.actions.decisions import open_reviews
 from core.review.ledger import removed_ids
 from core.review.subsets import add_subset, subsets
 from core.workspace import open_workspace

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core import proving
+from core.actions import proving
 from core.influence.proof.proof import Settings, settings_from
 from core.workspace import open_workspace
 

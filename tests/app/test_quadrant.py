@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from core.choosing import pick, selection_frame
-from core.decisions import open_reviews
+from core.actions.choosing import pick, selection_frame
+from core.actions.decisions import open_reviews
 from core.errors import MissingInput
 from core.influence.selection.strategies import STRATEGIES
 from core.review.subsets import subset_ids, subsets

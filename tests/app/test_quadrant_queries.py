@@ -3,8 +3,8 @@
 import numpy as np
 import pyarrow as pa
 
-from core.choosing import pick, selection_frame
-from core.frame import available, column, influence_sources
+from core.actions.choosing import pick, selection_frame
+from core.actions.frame import available, column, influence_sources
 from core.steps import params_of, plan, set_params
 from core.workspace import Output, open_workspace
 

@@ -2,11 +2,11 @@
 
 import json
 
+from core.actions.decisions import open_reviews
+from core.actions.recipes import recipe_of, yaml_of
+from core.actions.version_history import cards
 from core.dataset.importing import import_file
-from core.decisions import open_reviews
-from core.recipes import recipe_of, yaml_of
 from core.review.ledger import ledger, remove_records, removed_ids, undo
-from core.version_history import cards
 from core.workspace import open_workspace
 from tests.app.conftest import rows, write_jsonl
 

@@ -1,6 +1,6 @@
 """Category names that are markup, drawn by plotly in a real browser: shown letter by letter, and nothing fetched."""
 
-from core import figures
+from core.figures import charts as figures
 
 NAMES = [
     "<b>bold</b>",

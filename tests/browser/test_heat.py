@@ -73,7 +73,7 @@ def test_a_record_of_the_quadrant_shows_the_heat_and_the_toggle_takes_it_away(ur
 
 
 def test_the_reviewer_tints_on_request_and_remembers(url, home, page, wait_idle):
-    from core.auditing import draw_audit
+    from core.actions.auditing import draw_audit
     from core.workspace import open_workspace
 
     draw_audit(open_workspace(home / "small"), 5, 7, by="test")

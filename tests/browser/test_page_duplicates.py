@@ -44,7 +44,7 @@ def app(serve, space):
 
 
 def test_copies_are_compared_removed_and_brought_back(page, app, space, wait_idle):
-    from core.decisions import open_reviews
+    from core.actions.decisions import open_reviews
     from core.review.ledger import removed_ids
 
     page.goto(app)

@@ -46,7 +46,7 @@ def home(tmp_path_factory) -> Path:
 
 
 def test_a_quadrant_is_selected_exported_and_read_back(home, serve, page, wait_idle):
-    from core.choosing import selection_frame
+    from core.actions.choosing import selection_frame
     from core.dataset.importing import import_file
     from core.influence.selection.quadrant import quadrants
     from core.workspace import open_workspace

@@ -44,8 +44,8 @@ def app(serve, space):
 
 
 def test_from_a_cell_to_a_rule_and_to_the_reviewer(page, app, space, wait_idle):
-    from core.decisions import open_reviews
-    from core.relabelling import changes_in_force
+    from core.actions.decisions import open_reviews
+    from core.actions.relabelling import changes_in_force
     from core.review.samples import samples
 
     page.goto(app)

@@ -67,7 +67,7 @@ def app(serve, space):
 
 
 def test_a_rival_picks_its_records(page, app, space, wait_idle):
-    from core.choosing import pick
+    from core.actions.choosing import pick
 
     page.goto(f"{app}/quadrant")
     wait_idle(page)
@@ -82,7 +82,7 @@ def test_a_rival_picks_its_records(page, app, space, wait_idle):
 
 
 def test_a_tiny_proof_runs_and_is_drawn(page, app, space, wait_idle):
-    from core.proving import standing
+    from core.actions.proving import standing
 
     page.goto(f"{app}/proof")
     wait_idle(page)

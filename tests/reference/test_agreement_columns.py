@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from core.actions.raters import rating_columns, ratings_of, suggested
 from core.dataset.importing import import_file
-from core.raters import rating_columns, ratings_of, suggested
 from core.review.comparison import compare
 from core.workspace import open_workspace
 

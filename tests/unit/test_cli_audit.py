@@ -5,9 +5,9 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from core.cli import app
+from core.actions.decisions import open_reviews
+from core.cli.main import app
 from core.dataset.importing import import_file
-from core.decisions import open_reviews
 from core.errors import InputError
 from core.review.samples import sample_records, samples
 from core.review.schema import tables, writing

@@ -5,8 +5,8 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from core.cli import app
-from core.decisions import open_reviews
+from core.actions.decisions import open_reviews
+from core.cli.main import app
 from core.review.edits import accepted
 from core.review.ledger import removed_ids
 from core.steps import set_params

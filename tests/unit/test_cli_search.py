@@ -44,7 +44,7 @@ def test_bad_calls_say_what_to_do(workspace):
 
 
 def test_combining_is_or_and_not(workspace):
-    from core.decisions import open_reviews
+    from core.actions.decisions import open_reviews
     from core.review.subsets import add_subset
 
     store = open_reviews(workspace)

@@ -36,7 +36,7 @@ def test_versions_are_listed_compared_and_gone_back_to(space):
 
 
 def test_a_recipe_goes_to_another_workspace(space, tmp_path):
-    from core.decisions import open_reviews
+    from core.actions.decisions import open_reviews
     from core.review.ledger import remove_records
     from core.workspace import open_workspace
 

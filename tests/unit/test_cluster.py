@@ -157,7 +157,7 @@ def test_what_cannot_be_is_refused_in_one_sentence(monkeypatch):
 
 
 def test_the_command_line_keeps_where_to_compute(tmp_path, monkeypatch):
-    from core.cli import keep_compute
+    from core.cli.main import keep_compute
     from core.workspace import open_workspace
 
     space = open_workspace(tmp_path / "w")

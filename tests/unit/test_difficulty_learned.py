@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 
+from core.actions.decisions import open_reviews
+from core.actions.difficulty_sources import compare
+from core.actions.rating import next_to_rate, prepare_training, rate, ratings_here, read_ratings, since
 from core.dataset.importing import import_file
-from core.decisions import open_reviews
-from core.difficulty_sources import compare
 from core.errors import InputError, MissingInput
 from core.influence.difficulty import ordinal, rank_measures, rated
 from core.influence.difficulty.text_features import NAMES, text_features
-from core.rating import next_to_rate, prepare_training, rate, ratings_here, read_ratings, since
 from core.review.ratings import Rating, agreed, all_ratings, in_force, save_ratings
 from core.steps import current, params_of, run_step, set_params
 from core.workspace import open_workspace
@@ -325,7 +325,7 @@ def test_ratings_from_a_file(space, tmp_path):
 def test_the_command_line_reaches_all_of_it(space, tmp_path):
     from typer.testing import CliRunner
 
-    from core.cli import app
+    from core.cli.main import app
 
     def said(*args):
         found = CliRunner().invoke(app, [*args, "--workspace", str(space.path), "--json"])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from core.cli import app
-from core.embeddings import all_live_keys, choose, named, remove, stored
+from core.actions.embeddings import all_live_keys, choose, named, remove, stored
+from core.cli.main import app
 from core.errors import InputError
 from core.steps import current, run_step, set_params
 from tests.embedding_data import dataset, workspace

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.actions.exporting import Splitting, export_records, split_path
 from core.dataset.splitting import joined, parse_shares, split_by_group
 from core.errors import InputError
-from core.exporting import Splitting, export_records, split_path
 from core.workspace import open_workspace
 from tests.dataset_files import lines
 

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from core import figures
+from core.figures import charts as figures
 
 HOSTILE = [
     "<b>bold</b>",
@@ -120,7 +120,7 @@ def test_empty_input_draws_an_empty_figure():
 
 def test_import_is_quick_and_brings_nothing_heavy():
     code = (
-        "import time, sys; t = time.perf_counter(); import core.figures; s = time.perf_counter() - t;"
+        "import time, sys; t = time.perf_counter(); import core.figures.charts; s = time.perf_counter() - t;"
         "print(s, [m for m in ('streamlit', 'pandas', 'torch', 'sklearn', 'scipy') if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

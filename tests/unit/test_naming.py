@@ -62,7 +62,7 @@ def space(tmp_path):
 
 
 def test_a_name_outlives_a_recomputation_where_the_cluster_is_essentially_the_same(space):
-    from core import naming
+    from core.actions import naming
 
     made, store = space
     store([0] * 20 + [1] * 20, seed=1)
@@ -74,7 +74,7 @@ def test_a_name_outlives_a_recomputation_where_the_cluster_is_essentially_the_sa
 
 
 def test_an_empty_name_brings_the_terms_back_and_levels_and_numbers_are_checked(space):
-    from core import naming
+    from core.actions import naming
 
     made, store = space
     found = store([0] * 20 + [1] * 20, seed=1)

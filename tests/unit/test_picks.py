@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from core import picks
+from core.actions import picks
 from core.embedding.radii import distinct_coverage
 from core.influence.selection.strategies import Frame, select
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from core import proving
+from core.actions import proving
 from core.dataset.importing import import_file
 from core.errors import Cancelled, InputError
 from core.influence.proof.head import Head

@@ -2,8 +2,8 @@
 
 import pytest
 
+from core.figures.proof import gap_by_budget, loss_by_budget, marginal_values
 from core.influence.proof.proof import Interval, Marginal, points
-from core.proof_figures import gap_by_budget, loss_by_budget, marginal_values
 
 
 def done() -> list[dict]:

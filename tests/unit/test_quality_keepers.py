@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from core.actions.standing import standing
 from core.quality import duplicates
-from core.standing import standing
 from tests.quality_data import embedded, make_dataset, make_inputs, make_result
 
 

@@ -6,10 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from core.actions.standing import standing
 from core.errors import InputError, MissingInput
 from core.quality import leakage
-from core.quality.scorecard import ScorecardInputs, scorecard
-from core.standing import standing
+from core.quality.scorecard import scorecard
+from core.quality.scorecard_readings import ScorecardInputs
 from tests.quality_data import embedded, make_dataset, make_inputs, make_result
 
 TRAINING = [

@@ -7,7 +7,10 @@ import pytest
 from core.errors import InputError
 from core.quality.distribution import compare
 from core.quality.gates import Gate, all_hold, check_gates, default_gates, gates_from, junit
-from core.quality.scorecard import TARGETS, TITLES, ScorecardInputs, advice, scorecard
+from core.quality.scorecard import scorecard
+from core.quality.scorecard_advice import advice
+from core.quality.scorecard_readings import ScorecardInputs
+from core.quality.scorecard_targets import TARGETS, TITLES
 
 
 def by_id(**known):

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from core.actions.decisions import open_reviews
+from core.actions.recipes import recipe_from, recipe_of, replay, yaml_of
 from core.dataset.importing import import_file
-from core.decisions import open_reviews
 from core.errors import InputError
-from core.recipes import recipe_from, recipe_of, replay, yaml_of
 from core.review.edits import accept_all, accepted
 from core.review.ledger import keep_records, ledger, remove_records, removed_ids, undo
 from core.review.relabels import relabel, relabelled

@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from core.actions.decisions import latest_sample, open_reviews
+from core.actions.exporting import export_records
+from core.actions.relabelling import Rule, apply_rule, changes_in_force, preview, queue, relabelled_column
 from core.dataset.importing import import_file
-from core.decisions import latest_sample, open_reviews
 from core.errors import InputError
-from core.exporting import export_records
-from core.relabelling import Rule, apply_rule, changes_in_force, preview, queue, relabelled_column
 from core.review.ledger import ledger, pin_records, pinned_ids, remove_records, removed_ids, undo
 from core.review.relabels import rule_of
 from core.review.samples import sample_records

@@ -6,11 +6,11 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from core.cli import app
+from core.actions.decisions import open_reviews
+from core.actions.exporting import export_records
+from core.cli.main import app
 from core.dataset.importing import import_file
-from core.decisions import open_reviews
 from core.errors import InputError
-from core.exporting import export_records
 from core.review.edits import decide, edits, proposals
 from core.review.rubrics import ready
 from core.review.samples import sample_records, samples

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.auditing import draw_audit, redraw
+from core.actions.auditing import draw_audit, redraw
+from core.actions.decisions import chances_equal, final_by_record, latest_sample, open_reviews
+from core.actions.highstakes import by_rule, columns_for, high_stakes_ids, set_rule, values_of
+from core.actions.reporting import findings
+from core.actions.risks import SIGNALS, extreme, risks
 from core.dataset.importing import import_file
-from core.decisions import chances_equal, final_by_record, latest_sample, open_reviews
 from core.errors import InputError
-from core.highstakes import by_rule, columns_for, high_stakes_ids, set_rule, values_of
-from core.reporting import findings
 from core.review.queues import double_records
 from core.review.samples import frame_of, sample_records
 from core.review.sampling import double_positions
@@ -21,7 +22,6 @@ from core.review.schema import tables, writing
 from core.review.stratified import unequal_rate
 from core.review.unequal import draw_unequal, inclusion, systematic
 from core.review.verdicts import Verdict, save_verdicts
-from core.risks import SIGNALS, extreme, risks
 from core.workspace import open_workspace
 
 IDS = [f"{i:016x}-1" for i in range(200)]

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from core.actions.decisions import audit_summary, final_by_record, open_reviews
+from core.actions.readiness import Rules, current_round, first_reading, next_round, readiness, rules, set_rules
+from core.actions.reporting import findings
 from core.dataset.importing import import_file
-from core.decisions import audit_summary, final_by_record, open_reviews
 from core.errors import InputError, MissingInput
-from core.readiness import Rules, current_round, first_reading, next_round, readiness, rules, set_rules
-from core.reporting import findings
 from core.review.adjudication import (
     adjudicate,
     adjudications,
@@ -256,7 +256,7 @@ def space(tmp_path, monkeypatch, database):
 
 def judge(space, sample, who, wrong=0, most=None, tag=""):
     """Gold verdicts of `who`: right but for the first `wrong` of the reading order."""
-    from core.raters import gold_verdicts
+    from core.actions.raters import gold_verdicts
 
     expected = gold_verdicts(space.need("gold"))
     store = open_reviews(space)
@@ -311,7 +311,7 @@ def test_calibration_has_a_mark_and_only_the_first_reading_counts(space):
 
 
 def test_the_report_shows_the_final_verdict_its_reason_and_who_decided(space):
-    from core.auditing import draw_audit
+    from core.actions.auditing import draw_audit
 
     store = open_reviews(space)
     keep_person(store, Person("cat", "advisor"), "boss")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from core.auditing import draw_audit, gold_sample
+from core.actions.auditing import draw_audit, gold_sample
+from core.actions.decisions import open_reviews
+from core.actions.reporting import calibrations, findings, gold_verdicts, grouping, sample_named
 from core.dataset.importing import import_file
-from core.decisions import open_reviews
-from core.reporting import calibrations, findings, gold_verdicts, grouping, sample_named
 from core.review.acceptance import sequential_plan
 from core.review.findings import Findings, readers_of, weighted
 from core.review.page import markdown_text
@@ -228,7 +228,7 @@ def test_the_pieces_work_on_their_own(tmp_path):
 
 
 def test_the_scorecard_takes_the_decision_of_the_plan_and_the_estimate_that_fits_the_draw(made):
-    from core.summary import metrics
+    from core.actions.summary import metrics
 
     def card():
         return next(metric for metric in metrics(made) if metric.id == "audit")

@@ -2,9 +2,9 @@
 
 import json
 
-from core.auditing import draw_audit
+from core.actions.auditing import draw_audit
+from core.actions.decisions import open_reviews, seen_now
 from core.dataset.importing import import_file
-from core.decisions import open_reviews, seen_now
 from core.review.samples import sample_records
 from core.review.seen import COLUMNS, is_stale, seen_digest
 from core.workspace import open_workspace

@@ -1,13 +1,13 @@
 """The scorecard of a workspace gathers second reviews, annotator columns, high stakes, and counts only records in force."""
 
+from core.actions.decisions import open_reviews, seen_now
+from core.actions.highstakes import set_rule
+from core.actions.summary import metrics
 from core.dataset.importing import import_file
-from core.decisions import open_reviews, seen_now
-from core.highstakes import set_rule
 from core.review.ledger import remove_records
 from core.review.samples import add_sample
 from core.review.sampling import Draw
 from core.review.verdicts import Verdict, save_verdicts
-from core.summary import metrics
 from core.workspace import open_workspace
 from tests.dataset_files import lines
 

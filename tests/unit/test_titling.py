@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from core import naming, titling
+from core.actions import naming, titling
 from core.errors import InputError, MissingInput
 from core.influence.chat import Unreachable
 from core.steps import current, plan, run_step, set_params

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from core import variety
-from core.variety import Material, Row, compare, effective, nearest_distance, style
+from core.actions import variety
+from core.actions.variety import Material, Row, compare, effective, nearest_distance, style
 from tests.embedding_data import dataset, workspace
 
 

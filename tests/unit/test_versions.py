@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.actions.summary import metrics
+from core.actions.version_history import cards, keep_card, latest_of
+from core.actions.versions import as_of, difference, keep_difference, stored_difference, version_named
 from core.dataset.importing import import_file
 from core.errors import InputError, MissingInput
 from core.steps import current, run_step
-from core.summary import metrics
-from core.version_history import cards, keep_card, latest_of
-from core.versions import as_of, difference, keep_difference, stored_difference, version_named
 from core.workspace import open_workspace
 from tests.dataset_files import lines
 
@@ -134,15 +134,15 @@ def test_the_scorecard_is_kept_once_for_each_thing_it_says(space, tmp_path):
 
 
 def test_verdicts_follow_the_records_that_did_not_change(space, tmp_path):
-    from core.decisions import open_reviews, verdict_by_record
+    from core.actions.decisions import open_reviews, verdict_by_record
+    from core.actions.versions import verdicts_that_stay
     from core.review.samples import add_sample
     from core.review.sampling import Draw
     from core.review.verdicts import Verdict, save_verdicts
-    from core.versions import verdicts_that_stay
 
     a = add(space, tmp_path, [row(n) for n in range(5)])
     store, ids = open_reviews(space), a.ids()
-    from core.decisions import seen_now
+    from core.actions.decisions import seen_now
 
     draw = Draw(ids[:3], [1.0] * 3, "census", None, 3, recipe={})
     sample = add_sample(

@@ -183,7 +183,7 @@ def test_a_step_is_computed_once(space):
 
 
 def test_gc_removes_what_nothing_refers_to_and_no_decision(space):
-    from core.decisions import open_reviews
+    from core.actions.decisions import open_reviews
     from core.steps import live_keys
 
     training(space)

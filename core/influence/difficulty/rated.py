@@ -20,7 +20,7 @@ from core.workspace import Dataset, Inputs, Output
 
 DEFAULTS: dict[str, Any] = {
     "source": "people",  # people, llm (the step llm_difficulty) or column (the mapped difficulty)
-    "ratings": {},  # of people: {record_id: [level, picked]}, put here by core.rating when the model is trained
+    "ratings": {},  # of people: {record_id: [level, picked]}, put here by core.actions.rating when the model is trained
     "dimension": "overall",  # of the language model: knowledge, reasoning or overall
     "folds": 5,
     "repeats": 4,

@@ -1,6 +1,6 @@
 """Which words of a record help or harm, as a heat over its text: what is stored is shown, what is not is offered as a job.
 
-Painting loads no model: the shares were stored by the step `influence:tokens` (core.heat).
+Painting loads no model: the shares were stored by the step `influence:tokens` (core.actions.heat).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from core.heat import STEP, complete, heats, stored
+from core.actions.heat import STEP, complete, heats, stored
 from core.influence.models import MATCH, PROXY
 from core.influence.shares import QUANTISED, Heat
 from core.steps import current

@@ -1,0 +1,61 @@
+"""The scorecard over time: what it said after each analysis, kept with the version of the data, so that a change can be seen."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.actions.decisions import open_reviews
+from core.actions.summary import metrics
+from core.quality.scorecard import Metric
+from core.review.ledger import removed_ids
+from core.workspace import Dataset, Workspace, now, write_atomically
+
+FILE = "scorecards.json"
+MOST = 1_000  # cards kept; beyond, the oldest goes
+
+
+@dataclass(frozen=True)
+class Card:
+    """The scorecard of one moment: `metrics` {id: {"value", "low", "high", "verdict", "shown"}} of what was known."""
+
+    at: str
+    digest: str
+    name: str
+    records: int
+    removed: int
+    metrics: dict[str, dict[str, Any]]
+
+
+def cards(workspace: Workspace) -> list[Card]:
+    """Every kept scorecard, oldest first."""
+    try:
+        kept = json.loads((workspace.path / "versions" / FILE).read_text("utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [Card(**one) for one in kept]
+
+
+def keep_card(workspace: Workspace, data: Dataset | None = None, found: Sequence[Metric] | None = None) -> bool:
+    """Keep the scorecard of now; False when it says the same as the last one of this version, or nothing is known."""
+    data = data or workspace.dataset()
+    if data is None:
+        return False
+    known = [m.to_json() for m in (found if found is not None else metrics(workspace, data)) if m.value is not None]
+    removed = removed_ids(open_reviews(workspace))
+    gone = len(removed.intersection(data.ids())) if removed else 0
+    told = {m["id"]: {k: m[k] for k in ("value", "low", "high", "verdict", "shown")} for m in known}
+    every = cards(workspace)
+    last = every[-1] if every else None
+    if not told or (last and (last.digest, last.removed, last.metrics) == (data.digest, gone, told)):
+        return False
+    every.append(Card(now(), data.digest, data.name, data.count, gone, told))
+    folder = workspace.path / "versions"
+    folder.mkdir(exist_ok=True)
+    write_atomically(folder / FILE, json.dumps([one.__dict__ for one in every[-MOST:]], ensure_ascii=False))
+    return True
+
+
+def latest_of(every: Sequence[Card], data: Dataset) -> Card | None:
+    """The newest card of a version, or None."""
+    return next((one for one in reversed(every) if one.digest == data.digest), None)

@@ -1,0 +1,1 @@
+"""Frames to plotly figures: pure functions, no files, no state."""
