@@ -146,10 +146,14 @@ def card_text(card: list) -> str:
 
 
 @app.command()
-def status(workspace: Where = HERE, json_: Json = False) -> None:
-    """What the workspace holds: datasets by role, results, diversity, and the job under way."""
-    from core.actions.variety import of_set
-
+def status(
+    workspace: Where = HERE,
+    diversity: Annotated[
+        bool, typer.Option("--diversity", help="Also how varied the set is; takes seconds on a large one.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """What the workspace holds: datasets by role, results, and the job under way."""
     space = open_workspace(workspace, create=False)
     data = {role: space.dataset(role) for role in ("training", "production", "validation", "gold")}
     able, unable = analysis(space)
@@ -157,10 +161,14 @@ def status(workspace: Where = HERE, json_: Json = False) -> None:
         k: f"cannot run: {v}" for k, v in unable.items()
     }
     job = jobs.active(space)
-    varied = of_set(space, data["training"]) if data["training"] else None
+    varied = None
+    if diversity and data["training"]:
+        from core.actions.variety import of_set
+
+        varied = of_set(space, data["training"])
     facts = {
         "datasets": {r: {"name": d.name, "records": d.count, "digest": d.digest} for r, d in data.items() if d},
-        "diversity": varied.facts() if varied else None,
+        **({"diversity": varied.facts()} if varied else {}),
         "steps": steps, "job": job.title if job else None,
     }  # fmt: skip
     lines = [f"{r}: {d.count:,} records from {d.name}" for r, d in data.items() if d]

@@ -25,7 +25,6 @@ FEWEST = 15  # below, neighbours say nothing: a PCA is shown
 FEW = 2000  # records up to which 500 epochs cost next to nothing; 200 come within .005 of their trustworthiness
 FIDELITY_SAMPLE = 2000
 FIDELITY_NEIGHBOURS = 15
-VIEW_TAIL = 0.0025  # of the records, at either end of an axis, may lie outside the first view
 
 
 def preview(inputs: Inputs) -> Output:
@@ -45,7 +44,7 @@ def run(inputs: Inputs) -> Output:
     (core/embedding/keeping.py). Above the sample size of `neighbours`, UMAP is fitted on that sample and the others are placed.
     info: method ("UMAP", or "PCA" for fewer than 15 records), mode, engine, seed, epochs, neighbours, recall of these where they are
     approximate, sample (records fitted on, when not all), kept and added (when an earlier layout stands), placed (production),
-    view, trustworthiness and neighbour_overlap at 15 (0..1, higher = the map keeps more of the true neighbours; on a sample),
+    trustworthiness and neighbour_overlap at 15 (0..1, higher = the map keeps more of the true neighbours; on a sample),
     warnings.
     """
     params = inputs.params
@@ -94,7 +93,7 @@ def run(inputs: Inputs) -> Output:
             placed, more = settle(placed, np.isfinite(placed).all(1), points)
             messages += [f"Production: {m}" for m in more]
         info["space"] = keeping.space_of(embed, ids)
-    info |= {"view": view(points[rows]), "without_vector": len(vectors) - len(rows)}
+    info["without_vector"] = len(vectors) - len(rows)
     ids = [ids]
     roles = ["training"] * len(vectors)
     if placed is not None:
@@ -157,23 +156,6 @@ def sample_of(near: Result, rows: np.ndarray) -> Sample | None:
         return None
     names = ("sample.npy", "sample_indices.npy", "sample_similarity.npy")
     return Sample(*(np.load(near.file(name), mmap_mode="r") for name in names))
-
-
-def view(points: np.ndarray) -> dict[str, Any]:
-    """Where to look first: {"x": [low, high], "y": [low, high], "outside": records beyond}.
-
-    All of it, or, when a few far points would leave the rest less than two thirds of an axis, the central 99.5 % with a margin.
-    """
-    if not len(points):
-        return {"x": [0.0, 1.0], "y": [0.0, 1.0], "outside": 0}
-    low, high = points.min(0).astype(float), points.max(0).astype(float)
-    inner = np.quantile(points.astype(np.float64), [VIEW_TAIL, 1 - VIEW_TAIL], axis=0)
-    margin = 0.08 * (inner[1] - inner[0])
-    inner += np.stack([-margin, margin])
-    if ((inner[1] - inner[0]) < (high - low) * 2 / 3).any():
-        low, high = np.maximum(low, inner[0]), np.minimum(high, inner[1])
-    outside = ((points < low - 1e-6) | (points > high + 1e-6)).any(1).sum()
-    return {"x": [float(low[0]), float(high[0])], "y": [float(low[1]), float(high[1])], "outside": int(outside)}
 
 
 def compact(indices: np.ndarray, similarity: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

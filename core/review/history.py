@@ -43,8 +43,10 @@ class History:
             count, newest = connection.execute(known).one()
             if count == len(self.verdicts) and (newest or "") == self.last:
                 return
-            if self.verdicts and count > len(self.verdicts):
-                self._read(connection, _earlier(self.last))
+            # The narrow look first: nearly always what is new came after the last that was read.
+            for since in (self.last, _earlier(self.last)):
+                if self.verdicts and count > len(self.verdicts):
+                    self._read(connection, since)
             if count != len(self.verdicts):
                 self._empty()
                 self._read(connection, "")

@@ -69,6 +69,8 @@ class Standing:
     @property
     def conflict(self) -> bool:
         """Whether the verdicts that stand side by side say different things."""
+        if not self.others:
+            return False
         mine = _said(self.verdict)
         return any(_said(other) != mine for other in self.others)
 

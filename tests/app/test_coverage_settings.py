@@ -6,15 +6,6 @@ from core.steps import current, params_of
 from core.workspace import open_workspace
 
 
-@pytest.fixture
-def launched(monkeypatch) -> list:
-    from pages.ui import jobs
-
-    made: list = []
-    monkeypatch.setattr(jobs, "launch", lambda command, title: made.append(command))
-    return made
-
-
 def test_laid_out_anew_at_a_button(home, start, launched):
     at = start("coverage")
     at.button(key="coverage.anew").click().run()
