@@ -52,7 +52,7 @@ STEPS: dict[str, Step] = {
         "core.quality.leakage:run", 1, "Look for leakage", ("training", "validation?", "gold?", "production?"),
         needs=("embed", "embed:validation?", "embed:production?"),
     ),
-    "labels": Step("core.quality.labels:run", 4, "Look for wrong labels", needs=("embed",)),
+    "labels": Step("core.quality.labels:run", 5, "Look for wrong labels", needs=("embed",)),
     "misfit": Step("core.quality.misfit:run", 1, "Look for responses that do not fit", needs=("embed",)),
     "prevalence": Step(
         "core.quality.prevalence:run", 1, "Predict production's categories", ("training", "production"),

@@ -148,7 +148,8 @@ def neighbour_agreement(vectors: np.ndarray, labels: np.ndarray, k: int = 10) ->
 def run(inputs: Inputs) -> Output:
     """Step `labels`: for each record the given and the suggested category with the probability of each (`self_confidence` and
     `suggested_confidence`, 0..1; a low first one = doubtful), whether confident learning flags it, the share of its neighbours that
-    have its label (`knn_agreement`) and the label that most of them have (`knn_label`).
+    have its label (`knn_agreement`) and the label that most of them have (`knn_label`). `confident`: the label that confident learning
+    counts the record as, null where no label reaches its threshold; with it `counted_again` counts under other given labels.
 
     The array is the calibrated joint (K, K) of given and true label over `info["names"]`, summing to 1.
 
@@ -188,6 +189,7 @@ def run(inputs: Inputs) -> Output:
     }
     joint, near = None, np.full(dataset.count, None, dtype=object)
     suggested, flagged = np.full(dataset.count, None, dtype=object), np.zeros(dataset.count, dtype=bool)
+    sure = np.full(dataset.count, None, dtype=object)
     if len(names) < 2:
         info["undefined"] = (
             f"Label noise is undefined: {len(names)} of the categories has {params['least']} records or more."
@@ -224,6 +226,7 @@ def run(inputs: Inputs) -> Output:
         near[rows] = named[most]
         doubted = (confident >= 0) & (confident != labels)
         flagged[rows] = doubted
+        sure[rows] = named[confident]  # -1 is the last of `named`: none
         # The most probable label may still be the given one where another is over its own threshold: that one is meant.
         best = np.where(doubted, confident, probabilities.argmax(axis=1))
         suggested[rows] = named[best]
@@ -255,9 +258,19 @@ def run(inputs: Inputs) -> Output:
             "flagged": flagged,
             "knn_agreement": pa.array(columns["knn_agreement"], from_pandas=True),
             "knn_label": pa.array(near, pa.string()),
+            "confident": pa.array(sure, pa.string()),
         }
     )
     return Output(table=table, array=joint, info=info)
+
+
+def counted_again(given: np.ndarray, confident: np.ndarray, classes: int) -> float:
+    """The estimated share of right labels, 0..1, of records (N,) with these given labels and the confident ones of the step (-1: none).
+
+    The trace of the calibrated joint, as in `run`; the classifier and its thresholds stay those that learned from the imported labels.
+    """
+    joint = confident_joint(given, confident, classes)
+    return float(np.trace(calibrate(joint, np.bincount(given, minlength=classes))))
 
 
 def _confused(joint: np.ndarray, names: list[str], count: int, most: int = 200) -> list[dict]:
