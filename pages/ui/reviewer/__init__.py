@@ -337,7 +337,17 @@ def script() -> str:
     """The component's JavaScript as the one module that Streamlit takes: the files in order, their imports resolved."""
     parts = [
         (HERE / name).read_text("utf-8")
-        for name in ("text.js", "heat.js", "outbox.js", "markdown.js", "panel.js", "paper.js", "reviewer.js")
+        for name in (
+            "text.js",
+            "heat.js",
+            "outbox.js",
+            "markdown.js",
+            "panel.js",
+            "paper.js",
+            "strip.js",
+            "keymap.js",
+            "reviewer.js",
+        )
     ]
     joined = re.sub(r'^import \{[^}]*\} from "\./[a-z]+\.js";\n', "", "\n".join(parts), flags=re.MULTILINE)
     return re.sub(r"^export (?=function|class|const)", "", joined, flags=re.MULTILINE)

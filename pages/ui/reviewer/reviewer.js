@@ -5,15 +5,15 @@ import { el } from "./text.js";
 import { Outbox, Shelf, clientId } from "./outbox.js";
 import { Panel, blankForm, button, formFrom, formText, keycap, ruledOutcome } from "./panel.js";
 import { Paper } from "./paper.js";
+import { Strip, WORDS } from "./strip.js";
+import { keyMap } from "./keymap.js";
 
 const OUTCOMES = [
   { id: "pass", key: "1", label: "Pass", glyph: "✓" },
   { id: "fail", key: "2", label: "Fail", glyph: "✕" },
   { id: "unsure", key: "3", label: "Unsure", glyph: "?" },
 ];
-const WORDS = { pass: "pass", fail: "fail", unsure: "unsure", disputed: "two verdicts", "": "unread" };
 const LETTERS = { p: "pass", f: "fail", u: "unsure", d: "disputed", ".": "" };
-const PAGE = 50; // cells of the strip
 const AHEAD = 20; // ask for the next window this many records before the held ones end
 const REVISE = 900; // milliseconds after the last change of a given verdict before it is kept as a new one
 const IDLE = 60; // seconds without a key, touch or scroll after which the clock of a record stands still
@@ -88,8 +88,7 @@ class Reviewer {
     this.timer.title = "Time on this record; it stands still after a minute without a sign of you, and while the page is hidden";
     top.append(this.count, this.tally, this.timer, this.saveLine, this.help);
 
-    this.strip = el("nav", "strip");
-    this.strip.setAttribute("aria-label", "Records of the sample");
+    this.strip = new Strip((position) => this.go(position));
     this.notice = el("div", "notice");
     this.notice.setAttribute("role", "alert");
     this.notice.hidden = true;
@@ -108,7 +107,7 @@ class Reviewer {
     this.buildPane();
     this.live = el("div", "sr");
     this.live.setAttribute("aria-live", "polite");
-    root.append(top, this.strip, this.notice, body, this.live);
+    root.append(top, this.strip.node, this.notice, body, this.live);
     this.parent.append(root);
   }
 
@@ -644,43 +643,7 @@ class Reviewer {
 
   toggleKeys() {
     if (!this.keys) {
-      this.keys = el("dialog", "keys");
-      this.keys.setAttribute("aria-label", "Keys");
-      const list = el("dl");
-      const ruling = this.rubric.rule === "needed";
-      const verdict = ruling
-        ? [
-            [["↵"], "Give the verdict that the rule makes of the answers, and on to the next unread record"],
-            [["0"], "Unsure, whatever is answered"],
-          ]
-        : [
-            [["1"], "Pass, and on to the next unread record"],
-            [["2"], "Fail"],
-            [["3"], "Unsure"],
-          ];
-      const rows = [
-        ...verdict,
-        ...this.panel.map(),
-        [["←", "→"], "Previous and next record"],
-        [["j"], "Next unread record"],
-        [["k"], "Skip: leave it for the end"],
-        [["g"], "First unread record"],
-        [["u"], "Undo the last verdict"],
-        [["↑", "↓", "Space"], "Scroll the record"],
-        [["f"], "Fold or unfold the reasoning"],
-        [["m"], "Markdown rendered, or its source"],
-        [["z"], "Tint the words that help or harm"],
-        [["d"], "Differences to near-duplicates and contradictions"],
-        [["?"], "This map; Esc closes it"],
-      ];
-      for (const [keys, text] of rows) {
-        const term = el("dt");
-        term.append(...keys.map((key) => el("kbd", "", key)));
-        list.append(term, el("dd", "", text));
-      }
-      const done = button("step", "Close", () => this.keys.close());
-      this.keys.append(el("h2", "", "Keys"), list, done);
-      this.keys.onclick = (event) => event.target === this.keys && this.keys.close();
+      this.keys = keyMap(this.rubric, this.panel.map());
       this.root.append(this.keys);
     }
     if (this.keys.open) this.keys.close();
@@ -704,7 +667,7 @@ class Reviewer {
     this.tally.textContent = read === this.sample.count ? `All read · ${given.pass} pass · ${tally.slice(1).join(" · ") || "no fail"}` : tally.join(" · ");
     this.read = read;
     this.drawSave();
-    this.drawStrip(all);
+    this.strip.draw(all, this.position, this.identity);
     const head = record && this.head(record);
     const usable = Boolean(record) && !record.missing;
     OUTCOMES.forEach(({ id }, i) => {
@@ -798,64 +761,6 @@ class Reviewer {
           this.refresh();
         }),
       );
-    }
-  }
-
-  // One cell a record up to 100, otherwise the fifty around the current one and a bar for the whole.
-  drawStrip(all) {
-    const long = all.length > 100;
-    const page = long ? Math.floor(this.position / PAGE) : 0;
-    const first = page * PAGE;
-    const last = long ? Math.min(first + PAGE, all.length) : all.length;
-    if (this.stripKey !== `${this.identity}|${first}|${last}|${all.length}`) {
-      this.stripKey = `${this.identity}|${first}|${last}|${all.length}`;
-      this.cells = [];
-      const row = el("div", "cells");
-      // Fingers: the row is one target (its cells take none, see the style sheet).
-      row.onclick = (event) => {
-        if (event.target !== row) return;
-        const box = row.getBoundingClientRect();
-        const at = this.cells.findIndex((cell) => event.clientX <= cell.getBoundingClientRect().right);
-        if (event.clientX >= box.left) this.go(at < 0 ? last - 1 : first + at);
-      };
-      for (let i = first; i < last; i++) {
-        const cell = button("cell", null, () => this.go(i));
-        cell.tabIndex = -1;
-        this.cells.push(cell);
-        row.append(cell);
-      }
-      this.strip.replaceChildren();
-      if (long) {
-        const before = button("quiet page", "‹", () => this.go(Math.max(0, first - PAGE)));
-        const after = button("quiet page", "›", () => this.go(Math.min(all.length - 1, first + PAGE)));
-        before.setAttribute("aria-label", "Fifty records back");
-        after.setAttribute("aria-label", "Fifty records on");
-        before.disabled = !first;
-        after.disabled = last >= all.length;
-        this.bar = el("div", "bar");
-        this.bar.append(el("div", "fill"));
-        this.strip.append(before, row, after, this.bar);
-      } else {
-        this.bar = null;
-        this.strip.append(row);
-      }
-      this.strip.classList.toggle("long", long);
-    }
-    this.cells.forEach((cell, i) => {
-      const position = first + i;
-      const name = `cell ${all[position]}${position === this.position ? " here" : ""}`;
-      if (cell.className === name && cell.title) return;
-      cell.className = name;
-      cell.title = `Record ${position + 1}: ${WORDS[all[position]]}`;
-      cell.setAttribute("aria-label", cell.title);
-      if (position === this.position) cell.setAttribute("aria-current", "true");
-      else cell.removeAttribute("aria-current");
-      cell.tabIndex = position === this.position ? 0 : -1;
-    });
-    if (this.bar) {
-      const read = all.filter(Boolean).length;
-      this.bar.firstChild.style.width = `${(100 * read) / all.length}%`;
-      this.bar.title = `${read.toLocaleString("en-US")} of ${all.length.toLocaleString("en-US")} read`;
     }
   }
 }
