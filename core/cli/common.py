@@ -112,4 +112,8 @@ def import_line(data: Dataset) -> str:
     report = data.report
     text = f"{data.count:,} {data.role} records imported from {data.name} ({report['schema']})"
     reasons = ", ".join(f"{fact['count']:,} {kind}" for kind, fact in report["reasons"].items())
-    return f"{text}; {report['quarantined']:,} rows quarantined: {reasons}" if report["quarantined"] else text
+    return (
+        f"{text}; {report['quarantined']:,} row{'s' * (report['quarantined'] != 1)} quarantined: {reasons}"
+        if report["quarantined"]
+        else text
+    )

@@ -26,6 +26,7 @@ from core.errors import InputError, WorkspaceError
 from core.progress import Progress, silent
 
 LOOKED_AT = 200  # rows from which the schema is recognised
+NOT_UTF8 = "invalid UTF-8"  # as the readers name it
 EVERY = 1_000  # rows between two reports of progress
 
 
@@ -146,14 +147,10 @@ def _write(
             f"{name}: the field {mapping.id!r} is mapped as the id, and {len(repeated)} rows repeat an id: {'; '.join(repeated[:10])}"
             f"{' …' if len(repeated) > 10 else ''}. Make the ids unique, or unmap the field (id=) to keep every row."
         )
-    if read and not count:
-        kind, worst = max(quarantine.reasons.items(), key=lambda item: item[1]["count"])
-        mapped = "; ".join(f"{part} = {field}" for part, field in mapping.names().items())
-        raise InputError(
-            f"{name}: none of its {read:,} rows can be used; {worst['count']:,} have: {kind}"
-            f"{' (' + worst['example'] + ')' if worst['example'] else ''}, first at line {worst['lines'][0]}. "
-            f"Correct the rows or the mapping ({mapped})."
-        )
+    if not read:
+        raise InputError(no_rows(name, source.columns))
+    if not count:
+        raise InputError(_unusable(name, read, quarantine.reasons, mapping))
     progress(source.size, source.size, f"{count:,} records imported")
     return {
         "digest": digest.hexdigest(),
@@ -161,6 +158,25 @@ def _write(
         "mapping": mapping.as_dict(),
         "report": _report(source, name, mapping, role, read, bad, count, quarantine, remarks, records),
     }
+
+
+def no_rows(name: str, columns: object) -> str:
+    """The sentence for a file that can be read and holds no record."""
+    what = "a header and no rows" if columns else "no rows"
+    return f"{name} holds 0 records: {what}. Give a file with at least one record."
+
+
+def _unusable(name: str, read: int, reasons: dict, mapping: Mapping) -> str:
+    """The sentence for a file of which every row was refused: the commonest reason, and what to do about it."""
+    kind, worst = max(reasons.items(), key=lambda item: item[1]["count"])
+    mapped = "; ".join(f"{part} = {field}" for part, field in mapping.names().items())
+    do = f"Correct the rows or the mapping ({mapped})." if mapped else "Correct the rows."
+    if kind == NOT_UTF8:
+        do = "Save it as UTF-8, for example: iconv -f LATIN1 -t UTF-8 FILE > NEW."
+    rows = "its only row cannot be used" if read == 1 else f"none of its {read:,} rows can be used"
+    example = f" ({worst['example']})" if worst["example"] else ""
+    share = "" if worst["count"] == read else f" in {worst['count']:,} of them"
+    return f"{name}: {rows}: {kind}{example}{share}, first at line {worst['lines'][0]}. {do}"
 
 
 def _note_id(row: Row, field: str, ids: dict[str, int], repeated: list[str], remarks: Remarks) -> None:
@@ -183,10 +199,6 @@ def _report(
         notes.append(NOTES[mapping.schema].format(messages=mapping.messages))
     if records.left_out:
         notes.append(f"{len(records.left_out)} fields beyond the first {records.most} stay in the raw rows only.")
-    if not read:
-        notes.append(
-            "0 records: the file has a header and no rows." if source.columns else "0 records: the file holds no rows."
-        )
     schema = SCHEMAS.get(mapping.schema)
     return {
         "file": name,

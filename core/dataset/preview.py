@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from core.dataset.conversation import is_conversation, is_tree
-from core.dataset.importing import LOOKED_AT, peek
+from core.dataset.importing import LOOKED_AT, NOT_UTF8, no_rows, peek
 from core.dataset.jsontext import Fault, dumps, kind_of
 from core.dataset.limits import Limits
 from core.dataset.mapping import Mapping, check_names, mapping_from
@@ -67,7 +67,13 @@ def preview(
         if chosen is not None:
             chosen = replace(chosen, sheet=sheet, lists=lists)
         error, kind, notes = "", source.format, list(source.notes)
-        if chosen is None:
+        if not head:
+            error = no_rows(Path(path).name, source.columns)
+        elif not good:
+            error = f"None of the first rows can be read: {head[0].reason}, at line {head[0].line}."
+            if head[0].reason == NOT_UTF8:
+                error += " Save the file as UTF-8."
+        elif chosen is None:
             error = "No field could be recognised as the prompt. Choose the fields by hand."
         elif role != "production" and not chosen.messages and not chosen.response:
             error = (

@@ -212,7 +212,8 @@ def histogram(
     colours: Colours = DEFAULT,
 ) -> go.Figure:
     """Counts of values in equal bins, one stacked colour a group (quadrant, category …); `lines` draws named cuts. Absent values
-    (nan) are left out. The bins are counted here, so that the browser gets at most `bins` bars a group."""
+    (nan) are left out. The bins are counted here, so that the browser gets at most `bins` bars a group. Whole numbers that span no
+    more than that, such as ratings, get a bar each, centred on the number."""
     values = np.asarray(values, dtype=np.float64)
     finite = np.isfinite(values)
     labels = (
@@ -221,7 +222,8 @@ def histogram(
     values = values[finite]
     figure = plot(300, barmode="stack", bargap=0.04)
     if len(values):
-        edges = np.histogram_bin_edges(values, bins=bins)
+        whole = bool((values == np.round(values)).all()) and np.ptp(values) < bins
+        edges = np.arange(values.min() - 0.5, values.max() + 1) if whole else np.histogram_bin_edges(values, bins=bins)
         middle = (edges[:-1] + edges[1:]) / 2
         parts = (
             {"": values} if labels is None else {name: values[labels == name] for name in dict.fromkeys(sorted(labels))}
@@ -235,9 +237,13 @@ def histogram(
                 width=(edges[1] - edges[0]) * 0.96,
                 name=shown,
                 marker_color=colours.categories[i % len(colours.categories)],
-                customdata=[f"{a:.4g} to {b:.4g}" for a, b in zip(edges, edges[1:], strict=False)],
+                customdata=[f"{m:.0f}" for m in middle]
+                if whole
+                else [f"{a:.4g} to {b:.4g}" for a, b in zip(edges, edges[1:], strict=False)],
                 hovertemplate=(f"{shown}<br>" if shown else "") + "%{customdata}: %{y:,}<extra></extra>",
             )
+        if whole and len(middle) <= 12:
+            figure.update_xaxes(dtick=1)
         figure.update_layout(showlegend=labels is not None)
     for name, at in (lines or {}).items():
         figure.add_vline(

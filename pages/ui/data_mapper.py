@@ -145,7 +145,7 @@ def _recognised(source: Source, seen: Preview, by_hand: bool) -> None:
         hide_index=True, width="stretch",
         column_config={"example": st.column_config.TextColumn(width="large")},
     )  # fmt: skip
-    st.caption(f"Looked at the first {LOOKED_AT} rows; the import reads all of them.")
+    st.caption(f"Looked at no more than the first {LOOKED_AT} rows; the import reads all of them.")
 
 
 def _names(seen: Preview) -> set[str]:

@@ -24,7 +24,8 @@ def _card(workspace: Workspace, role: str) -> None:
         st.markdown(f"### {data.count:,} records")
         st.caption(literal(data.name, 80))
         st.caption(
-            f"{when(data)} · digest {literal(data.digest[:12])}" + (f" · {bad:,} rows quarantined" if bad else "")
+            f"{when(data)} · digest {literal(data.digest[:12])}"
+            + (f" · {bad:,} row{'s' * (bad != 1)} quarantined" if bad else "")
         )
     elif shares:
         st.markdown(f"### {len(shares):,} shares")

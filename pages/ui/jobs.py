@@ -49,7 +49,8 @@ def _running() -> None:
             share = f"{100 * step['done'] / step['total']:.0f} % · " if step["total"] else ""
             st.caption(literal(f"{share}{step['message']}") or "…")
         left, right = st.columns(2)
-        left.caption(f"{len(finished)} of {len(job.steps)} steps")
+        if job.steps:
+            left.caption(f"{len(finished)} of {len(job.steps)} steps")
         if right.button("Cancel", key="job.cancel", width="stretch"):
             jobs.cancel(workspace, job.id)
             st.toast("It stops at its next report; what is finished is kept.")

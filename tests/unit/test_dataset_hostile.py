@@ -19,6 +19,7 @@ import pytest
 
 from core.dataset.limits import Limits
 from core.dataset.opening import safe_name
+from core.dataset.preview import preview
 from core.dataset.shares import read_shares
 from core.errors import InputError, WorkspaceError
 from tests.dataset_files import GOOD, imported, lines, written
@@ -240,9 +241,22 @@ def test_csv_cells_stay_texts(tmp_path):
     assert data.column("category") == ["NA", "null"] and data.column("response") == ["a", "None"]
 
 
-def test_2_a_header_without_rows_is_0_records(tmp_path):
-    data = imported(written(tmp_path, "a.csv", "question,answer\n"), tmp_path)
-    assert data.count == 0 and "0 records" in data.report["notes"][0]
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [("a.csv", "question,answer\n", "0 records: a header and no rows"), ("a.json", "[]", "0 records: no rows")],
+)
+def test_2_a_file_without_rows_is_0_records_and_takes_the_place_of_nothing(tmp_path, name, content, said):
+    path = written(tmp_path, name, content)
+    with pytest.raises(InputError, match=said):
+        imported(path, tmp_path)
+    assert said in preview(path).error
+
+
+def test_5_a_file_that_is_not_utf8_at_all_says_how_to_save_it(tmp_path):
+    path = written(tmp_path, "a.csv", "question,answer\né,à\nè,ü\n".encode("latin-1"))
+    with pytest.raises(InputError, match="none of its 2 rows can be used: invalid UTF-8.*at line 2. Save it as UTF-8"):
+        imported(path, tmp_path)
+    assert "invalid UTF-8, at line 2. Save the file as UTF-8" in preview(path).error
 
 
 def test_3_a_mark_of_utf8_is_no_part_of_the_first_name(tmp_path):
@@ -353,7 +367,7 @@ def test_a_full_disk_is_told_in_one_line(tmp_path, monkeypatch):
 
 
 def test_an_all_bad_file_changes_nothing(tmp_path):
-    with pytest.raises(InputError, match="none of its 2 rows can be used; 2 have: empty response"):
+    with pytest.raises(InputError, match="none of its 2 rows can be used: empty response"):
         imported(written(tmp_path, "a.jsonl", lines(GOOD | {"output": ""}, GOOD | {"output": " "})), tmp_path)
 
 

@@ -102,6 +102,8 @@ def test_histogram_counts_here_and_leaves_absent_values_out():
     assert figures.histogram([]).data == () and figures.histogram([np.nan]).data == ()
     big = figures.histogram(np.random.default_rng(0).standard_normal(200_000))
     assert len(big.to_json()) < 20_000
+    (ratings,) = figures.histogram([1, 2, 2, 5]).data
+    assert list(ratings.x) == [1, 2, 3, 4, 5] and list(ratings.y) == [1, 2, 0, 0, 1] and ratings.customdata[4] == "5"
 
 
 def test_interval_and_history_draw_what_is_known():
