@@ -109,8 +109,14 @@ def jobs(workspace: Workspace) -> list[Job]:
 
 
 def active(workspace: Workspace) -> Job | None:
-    """The job that is under way, or None."""
-    return next((job for job in jobs(workspace)[:20] if job.active), None)
+    """The job that is under way, or None: the one at work before those that wait for it."""
+    under_way = [job for job in jobs(workspace)[:20] if job.active]
+    return min(under_way, key=lambda job: job.state != "running", default=None)
+
+
+def behind(workspace: Workspace) -> int:
+    """How many jobs wait for the one at work."""
+    return sum(job.state == "waiting" for job in jobs(workspace)[:20])
 
 
 def latest(workspace: Workspace) -> Job | None:
@@ -121,8 +127,12 @@ def latest(workspace: Workspace) -> Job | None:
 def start(workspace: Workspace, command: Sequence[str], title: str) -> str:
     """Start `python -m core <command> --workspace DIR --job ID` in the background; returns the job's id.
 
-    The process leads a session of its own, so that it outlives the page and its server.
+    The process leads a session of its own, so that it outlives the page and its server. Steps that already wait to
+    be run are not asked for twice: they read data and settings when their turn comes.
     """
+    queued = [one for one in jobs(workspace)[:20] if one.state == "waiting" and one.command == tuple(command)]
+    if queued and command[0] == "run":
+        return queued[0].id
     job = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(3).hex()}"
     status = _folder(workspace) / f"{job}.json"
     environment = {

@@ -199,7 +199,9 @@ def _derived(workspace: Workspace, data: Dataset, name: str) -> tuple[np.ndarray
         result, level = current(workspace, "clusters"), name.removeprefix(LEVEL)
         names = naming.names(workspace, result, level)
         labels = result.table([level]).column(0).to_numpy()
-        return np.array([names.get(int(c), "noise") for c in labels], dtype=object), "HDBSCAN; noise is no cluster"
+        return np.array(
+            [names.get(int(c), "noise") for c in labels], dtype=object
+        ), "found by HDBSCAN; grey is noise, in no cluster"
     result = current(workspace, DERIVED[name][2])
     if name == "duplicate":
         table = result.table(["group", "keeper"])

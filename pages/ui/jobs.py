@@ -51,6 +51,8 @@ def _running() -> None:
         left, right = st.columns(2)
         if job.steps:
             left.caption(f"{len(finished)} of {len(job.steps)} steps")
+        if queued := jobs.behind(workspace) - (job.state == "waiting"):
+            st.caption(f"{queued} more {'waits' if queued == 1 else 'wait'} for this to end.")
         if right.button("Cancel", key="job.cancel", width="stretch"):
             jobs.cancel(workspace, job.id)
             st.toast("It stops at its next report; what is finished is kept.")

@@ -89,6 +89,16 @@ def test_two_runs_do_not_meet(space):
     assert until(lambda: jobs.latest(space).state == "done"), jobs.latest(space)
 
 
+def test_the_job_at_work_is_shown_before_those_that_wait_and_none_waits_twice(space):
+    alive = {"steps": [], "started": now(), "updated": now(), "pid": os.getpid(), "born": jobs._born(os.getpid())}
+    for name, state in (("20200101-000000-aaaaaa", "running"), ("20200102-000000-bbbbbb", "waiting")):
+        status = {"title": state, "state": state, "command": ["run", "--all"], **alive}
+        (space.path / "jobs" / f"{name}.json").write_text(json.dumps(status))
+    assert jobs.active(space).title == "running" and jobs.behind(space) == 1
+    assert jobs.start(space, ["run", "--all"], "Analysis") == "20200102-000000-bbbbbb"
+    assert len(jobs.jobs(space)) == 2
+
+
 def test_a_broken_status_file_is_passed_over(space):
     (space.path / "jobs" / "99990101-000000-cccccc.json").write_text('{"title": ')
     assert jobs.jobs(space) == [] and jobs.active(space) is None
