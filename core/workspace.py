@@ -26,10 +26,13 @@ import pyarrow.parquet as pq
 
 from core.cluster import Compute
 from core.dataset.columns import ROLES, SCHEMA
+from core.dataset.ids import Index, index_of
 from core.errors import Corrupt, InputError, MissingInput, WorkspaceError
 from core.progress import Progress, silent
 
 FORMAT = 1
+ROW_GROUP = 20_000
+"""Rows of a result that are read together: a page that shows fifty of a million reads these and no more."""
 
 
 def canonical(value: Any) -> str:
@@ -94,8 +97,13 @@ class Dataset:
             return pa.chunked_array([pa.nulls(self.count, kind)])
         return self.table([name]).column(0)
 
+    @property
+    def index(self) -> Index:
+        """{record_id: row}, with rows and masks of many ids at once; read once a process."""
+        return index_of(self.path, self.digest)
+
     def ids(self) -> list[str]:
-        return self.column("record_id").to_pylist()
+        return self.index.names.array.to_pylist()
 
     def quarantine(self) -> pa.Table:
         """Rows that were not imported: line, reason, text."""
@@ -136,9 +144,30 @@ class Result:
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         return pq.read_table(self._checked("table.parquet"), columns=list(columns) if columns is not None else None)
 
+    def rows(self, rows: Sequence[int] | np.ndarray, columns: Sequence[str] | None = None) -> pa.Table:
+        """Some rows of the table, in this order; of the file only the groups are read that they lie in."""
+        rows = np.asarray(rows, np.int64)
+        with pq.ParquetFile(self._checked("table.parquet")) as file:
+            wanted = list(columns) if columns is not None else None
+            sizes = [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)]
+            ends = np.cumsum(sizes)
+            group = np.searchsorted(ends, rows, side="right")
+            needed = np.unique(group)
+            found = file.read_row_groups(needed.tolist(), columns=wanted)
+            starts = np.cumsum([0, *(sizes[n] for n in needed)], dtype=np.int64)  # of the groups that were read
+            place = np.searchsorted(needed, group)
+            return found.take(pa.array(starts[place] + rows - (ends[group] - np.asarray(sizes, np.int64)[group])))
+
     def array(self) -> np.ndarray:
         """Memory-mapped and read-only."""
         return np.load(self._checked("array.npy"), mmap_mode="r", allow_pickle=False)
+
+    def glance(self) -> np.ndarray:
+        """The same for a look at a few rows: its size is checked, its SHA-256 is not, for that would read all of it."""
+        path, entry = self.path / "array.npy", self.manifest["files"].get("array.npy")
+        if entry is None or not path.is_file() or path.stat().st_size != entry["bytes"]:
+            return self.array()  # which says what is wrong
+        return np.load(path, mmap_mode="r", allow_pickle=False)
 
     def file(self, name: str) -> Path:
         return self._checked(name)
@@ -384,7 +413,7 @@ class Workspace:
             compute = Compute.of(self.settings())
             output = run(Inputs(datasets, results, recipe["params"], same, scratch, part, progress, compute, kept))
             if output.table is not None:
-                pq.write_table(output.table, part / "table.parquet", compression="zstd")
+                pq.write_table(output.table, part / "table.parquet", compression="zstd", row_group_size=ROW_GROUP)
             if output.array is not None:
                 np.save(part / "array.npy", output.array, allow_pickle=False)
             files = {}

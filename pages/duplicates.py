@@ -1,6 +1,7 @@
 """Duplicates: contradictions to settle first, then near-duplicates at a live threshold and the record of each group that stays, what
 leaks into the sets that judge the model, and responses that do not fit."""
 
+import numpy as np
 import streamlit as st
 
 from core.quality.scorecard_targets import TARGETS
@@ -76,7 +77,7 @@ def main() -> None:
         "misfit": "Response does not fit",
     }
     part = st.segmented_control(
-        "Show", list(names), format_func=names.get, default="groups" if pairs == [] else "contradictions",
+        "Show", list(names), format_func=names.get, default="groups" if pairs is not None and not len(pairs) else "contradictions",
         key="duplicates.part", label_visibility="collapsed",
     )  # fmt: skip
     if part == "leakage":
@@ -89,7 +90,7 @@ def main() -> None:
         near_duplicates(workspace, data, result, shown, rule, pairs)
 
 
-def near_duplicates(workspace, data, result, shown, rule: str, pairs: list[dict] | None) -> None:
+def near_duplicates(workspace, data, result, shown, rule: str, pairs: contradictions.Standing | None) -> None:
     """The groups by the chosen measure; by words they have a result and a threshold of their own."""
     if pairs:
         st.warning(
@@ -113,7 +114,7 @@ def near_duplicates(workspace, data, result, shown, rule: str, pairs: list[dict]
             f"By words: {shown.facts['removable']:,} of {shown.kept:,} records to remove, {shown.facts['groups']:,} groups, "
             f"{100 * shown.facts['ratio']:.1f} %."
         )
-    groups.draw(workspace, data, result, shown, {i for p in pairs or () for i in (p["left_id"], p["right_id"])})
+    groups.draw(workspace, data, result, shown, pairs.records if pairs else np.empty(0, np.int64))
 
 
 main()

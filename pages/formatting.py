@@ -25,7 +25,7 @@ def standing(workspace: Workspace, data: Dataset) -> tuple[Result | None, bool]:
 def headline(workspace: Workspace, data: Dataset, result: Result, kept: np.ndarray) -> None:
     target = TARGETS["format_compliance"]
     rows = broken(data, result)
-    violating, errors = (int(kept[list(found)].sum()) for found in (rows["any"], rows["error"]))
+    violating, errors = (int((kept & rows[name]).sum()) for name in ("any", "error"))
     count = int(kept.sum())
     left, middle, right = st.columns(3)
     if count:
@@ -53,7 +53,7 @@ def headline(workspace: Workspace, data: Dataset, result: Result, kept: np.ndarr
     after = formatting_fixes.mended(workspace, data, result)
     if after and count:
         at = records.positions(data)
-        healed = sum(kept[at[i]] and at[i] in rows["any"] and not still for i, still in after.items())
+        healed = sum(kept[at[i]] and rows["any"][at[i]] and not still for i, still in after.items())
         share = 1 - (violating - healed) / count
         st.caption(
             f"Of {len(after):,} records with an accepted correction {healed:,} break no rule any more: an export that applies "

@@ -89,21 +89,42 @@ def entry_ids(store: Store, entry: int) -> list[str]:
     return unpack(blob)
 
 
-def removed_ids(store: Store) -> set[str]:
+def removed_ids(store: Store) -> frozenset[str]:
     """The record ids that are out of the data now: the entries replayed in order, those taken back left out."""
     from sqlalchemy import select
 
     c = tables().ledger.c
     with reading(store) as connection:
-        rows = connection.execute(select(c.entry, c.action, c.undoes, c.records).order_by(c.entry)).all()
-    undone = _undone({row.entry: row.undoes for row in rows})
-    removed: set[str] = set()
-    for row in rows:
-        if row.entry in undone or row.action not in ("remove", "keep"):
-            continue
-        ids = unpack(row.records)
-        removed = removed.union(ids) if row.action == "remove" else removed.difference(ids)
-    return removed
+        rows = connection.execute(select(c.entry, c.action, c.undoes, c.created_at, c.count).order_by(c.entry)).all()
+        # An entry never changes, so what they say together is unpacked once for each state of the ledger.
+        key = (store.name, tuple(map(tuple, rows)))
+        if key not in _removed:
+            undone = _undone({row.entry: row.undoes for row in rows})
+            removed: set[str] = set()
+            blobs = select(c.entry, c.action, c.records).where(c.action.in_(("remove", "keep"))).order_by(c.entry)
+            for row in connection.execute(blobs):
+                if row.entry in undone:
+                    continue
+                ids = unpack(row.records)
+                removed = removed.union(ids) if row.action == "remove" else removed.difference(ids)
+            while len(_removed) >= KEPT_STATES:
+                _removed.pop(next(iter(_removed)), None)
+            _removed[key] = frozenset(removed)
+        return _removed[key]
+
+
+KEPT_STATES = 8
+_removed: dict[tuple, frozenset[str]] = {}
+
+
+def newest(store: Store) -> tuple[int, int]:
+    """The highest numbers in the ledger and among the decisions on responses, 0 for none: as neither is ever changed, what stands is
+    the same while these are."""
+    from sqlalchemy import func, select
+
+    with reading(store) as connection:
+        found = [connection.execute(select(func.max(t.c.entry))).scalar() for t in (tables().ledger, tables().edits)]
+    return found[0] or 0, found[1] or 0
 
 
 def _undone(undoes: dict[int, int | None]) -> dict[int, int]:

@@ -1,31 +1,65 @@
 """Near-equal prompts that teach different things, side by side."""
 
+from dataclasses import dataclass
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import streamlit as st
 
 from core.quality.contradictions import KINDS
 from core.workspace import Dataset, Result, Workspace
 from pages.ui import jobs, removal, state
 from pages.ui.diff import side_by_side
-from pages.ui.records import positions, rows_of
+from pages.ui.records import ids_of, rows_of
 from pages.ui.safe import literal, short
+from pages.ui.tables import pager
 
 NAMES = {"category": "category", "number": "number", "negation": "negation", "answer": "other words"}
-SHOWN = 500
 
 
-def standing(found: Result, data: Dataset, kept: np.ndarray) -> list[dict]:
+@dataclass(frozen=True)
+class Standing:
+    """The contradictions between records that are still in the data, the gravest first; their texts stay on disk."""
+
+    found: Result
+    places: np.ndarray  # rows of the result
+    left: np.ndarray  # rows of the dataset, aligned
+    right: np.ndarray
+    kinds: np.ndarray  # (n, kinds) bool, in the order of KINDS
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def only(self, keep: np.ndarray) -> "Standing":
+        return Standing(self.found, self.places[keep], self.left[keep], self.right[keep], self.kinds[keep])
+
+    @property
+    def records(self) -> np.ndarray:
+        """Rows of the dataset that contradict another, each once, the gravest first."""
+        both = np.stack([self.left, self.right], 1).ravel()
+        _, first = np.unique(both, return_index=True)
+        return both[np.sort(first)]
+
+
+def standing(found: Result, data: Dataset, kept: np.ndarray) -> Standing:
     """The pairs both of whose records are still in the data, the gravest first."""
-    at = positions(data)
-    return [pair for pair in _pairs(str(found.path), found) if kept[at[pair["left_id"]]] and kept[at[pair["right_id"]]]]
+    every = _pairs(str(found.path), data.digest, found, data)
+    return every.only(kept[every.left] & kept[every.right])
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _pairs(path: str, _found: Result) -> tuple[dict, ...]:
-    return tuple(_found.table().to_pylist())
+def _pairs(path: str, digest: str, _found: Result, _data: Dataset) -> Standing:
+    table = _found.table(["left_id", "right_id", "kinds"])
+    lists = table["kinds"].combine_chunks()
+    kinds = np.zeros((len(lists), len(KINDS)), dtype=bool)
+    number = pc.index_in(lists.flatten(), value_set=pa.array(list(KINDS), lists.type.value_type))
+    kinds[pc.list_parent_indices(lists).to_numpy(), number.to_numpy()] = True
+    left, right = (_data.index.rows(table[name]) for name in ("left_id", "right_id"))
+    return Standing(_found, np.arange(len(lists)), left, right, kinds)
 
 
-def draw(workspace: Workspace, data: Dataset, found: Result | None, pairs: list[dict] | None) -> None:
+def draw(workspace: Workspace, data: Dataset, found: Result | None, pairs: Standing | None) -> None:
     if found is None or pairs is None:
         jobs.waiting_for("contradictions", "Contradictions")
         return
@@ -40,31 +74,33 @@ def draw(workspace: Workspace, data: Dataset, found: Result | None, pairs: list[
     if not pairs:
         st.success("No contradiction stands among the records that are kept.", icon=":material/check_circle:")
         return
-    kinds = [kind for kind in KINDS if any(kind in pair["kinds"] for pair in pairs)]
+    count = dict(zip(KINDS, pairs.kinds.sum(0).tolist(), strict=True))
     picked = st.pills(
-        "Kinds", kinds, selection_mode="multi", key="duplicates.kinds", label_visibility="collapsed",
-        format_func=lambda kind: f"{NAMES[kind]} ({sum(kind in p['kinds'] for p in pairs):,})",
+        "Kinds", [kind for kind in KINDS if count[kind]], selection_mode="multi", key="duplicates.kinds",
+        label_visibility="collapsed", format_func=lambda kind: f"{NAMES[kind]} ({count[kind]:,})",
     )  # fmt: skip
-    wanted = [pair for pair in pairs if not picked or set(picked) & set(pair["kinds"])]
-    first = rows_of(data, [pair["left_id"] for pair in wanted[:SHOWN]], ("prompt",))
+    wanted = pairs.only(pairs.kinds[:, [kind in picked for kind in KINDS]].any(1)) if picked else pairs
+    here = pager(
+        len(wanted), f"duplicates.contradictions.page.{'-'.join(picked)}", what="Pairs", order="the gravest first"
+    )
+    shown = found.rows(wanted.places[here]).to_pylist()
+    first = rows_of(data, [pair["left_id"] for pair in shown], ("prompt",))
     event = st.dataframe(
         {
-            "differs in": [", ".join(NAMES[kind] for kind in pair["kinds"]) for pair in wanted[:SHOWN]],
-            "similarity": [round(pair["similarity"], 3) for pair in wanted[:SHOWN]],
-            "why": [short(pair["reason"], 160) for pair in wanted[:SHOWN]],
+            "differs in": [", ".join(NAMES[kind] for kind in pair["kinds"]) for pair in shown],
+            "similarity": [round(pair["similarity"], 3) for pair in shown],
+            "why": [short(pair["reason"], 160) for pair in shown],
             "prompt": [short(row["prompt"] or "", 140) for row in first],
         },
-        hide_index=True, height=min(260, 38 + 35 * len(wanted)), on_select="rerun", selection_mode="single-row",
-        key=f"duplicates.pairs.{len(pairs)}.{'-'.join(picked)}",
+        hide_index=True, height=min(260, 38 + 35 * len(shown)), on_select="rerun", selection_mode="single-row",
+        key=f"duplicates.pairs.{len(pairs)}.{'-'.join(picked)}.{here.start}",
     )  # fmt: skip
-    if len(wanted) > SHOWN:
-        st.caption(f"The first {SHOWN:,} of {len(wanted):,}, the gravest first.")
-    ids = list(dict.fromkeys(i for pair in wanted for i in (pair["left_id"], pair["right_id"])))
-    if st.button(f"Select these {len(ids):,} records", key="duplicates.select-contradictions"):
-        state.select(ids, "Contradicting records")
+    rows = wanted.records
+    if st.button(f"Select these {len(rows):,} records", key="duplicates.select-contradictions"):
+        state.select(ids_of(data).at(rows), "Contradicting records")
         st.rerun()
-    rows = event.selection.rows
-    _pair(data, wanted[rows[0] if rows and rows[0] < len(wanted) else 0])
+    ticked = event.selection.rows
+    _pair(data, shown[ticked[0] if ticked and ticked[0] < len(shown) else 0])
 
 
 def _pair(data: Dataset, pair: dict) -> None:

@@ -9,7 +9,7 @@ from core.quality.duplicates import HAND, among, by_hand, groups, keepers, load_
 from core.quality.pairs import Pairs
 from core.steps import current
 from core.workspace import Dataset, Result, Workspace
-from pages.ui.records import ids_of, kept_mask, positions, rows_of
+from pages.ui.records import ids_of, kept_mask, rows_of
 
 RULES = {"longest": "The longest reasoning and response", "first": "The first in the file"}
 MEASURES = {"embedding": "Meaning (embedding)", "words": "Words (shingles)"}
@@ -64,8 +64,7 @@ def _view(
     length = table["length"].to_numpy() if rule == "longest" else np.zeros(len(kept))
     keep = keepers(label, length, table["rating"].to_numpy() if rule == "longest" else None)
     chosen = np.zeros(len(kept), dtype=bool)
-    at = positions(_data)
-    chosen[[at[i] for i in hand if i in at]] = True
+    chosen[_data.index.known(hand)] = True
     keep = by_hand(label, keep, chosen) & kept
     members = ranked(label)
     place = np.full(int(label.max(initial=-1)) + 1, -1)
@@ -84,8 +83,7 @@ def _view(
 
 
 def ids_at(data: Dataset, rows: np.ndarray) -> list[str]:
-    ids = ids_of(data)
-    return [ids[row] for row in rows.tolist()]
+    return ids_of(data).at(rows)
 
 
 def similarity_to(
@@ -104,7 +102,7 @@ def similarity_to(
     embed = current(workspace, "embed")
     if embed is None:
         return [None] * len(rows)
-    vectors = embed.array()
+    vectors = embed.glance()
     return [float(np.dot(vectors[keeper], vectors[row])) for row in rows]
 
 

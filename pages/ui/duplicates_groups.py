@@ -1,5 +1,6 @@
 """Groups of near-duplicates: the threshold, the list, one group side by side, and what stays of it."""
 
+import numpy as np
 import streamlit as st
 
 from core.steps import set_params
@@ -10,15 +11,15 @@ from pages.ui.duplicates_contradictions import facts
 from pages.ui.duplicates_data import RULES, View, choose, ids_at, similarity_to, taken_of
 from pages.ui.records import rows_of
 from pages.ui.safe import literal, short
+from pages.ui.tables import pager
 
-PAGE = 100
 MOST = 200  # members of one group that are offered for comparison
 THRESHOLD = {"embedding": "duplicates.threshold", "words": "duplicates.words_threshold"}
 TOLD = ("prompt", "response", "reasoning", "category", "annotator", "line")
 
 
-def draw(workspace: Workspace, data: Dataset, result: Result, shown: View, contradicting: set[str]) -> None:
-    """`contradicting`: ids of the records in pairs that contradict each other."""
+def draw(workspace: Workspace, data: Dataset, result: Result, shown: View, contradicting: np.ndarray) -> None:
+    """`contradicting`: rows of the records in pairs that contradict each other."""
     _settings(workspace, result, shown)
     if not shown.members:
         st.success(f"No two kept records are {shown.threshold:.2f} alike or more.", icon=":material/check_circle:")
@@ -56,13 +57,13 @@ def _settings(workspace: Workspace, result: Result, shown: View) -> None:
         st.caption("The scorecard's ratio is that by meaning; what is removed here counts there as well.")
 
 
-def _actions(data: Dataset, shown: View, contradicting: set[str]) -> None:
+def _actions(data: Dataset, shown: View, contradicting: np.ndarray) -> None:
     count = len(shown.removable)
     with st.container(horizontal=True):
         if st.button(f"Remove all but the keepers ({count:,})", key="duplicates.remove-all", type="primary",
                      icon=":material/delete:", disabled=not count):  # fmt: skip
             ids = ids_at(data, shown.removable)
-            open_ones = len(contradicting.intersection(ids))
+            open_ones = int(np.isin(shown.removable, contradicting).sum())
             removal.ask(
                 ids, f"Near-duplicates at {shown.threshold:.2f}",
                 f"One record, or what was chosen by hand, stays of each of the {len(shown.members):,} groups: "
@@ -77,14 +78,10 @@ def _actions(data: Dataset, shown: View, contradicting: set[str]) -> None:
 
 def _list(data: Dataset, shown: View) -> int:
     """The groups, largest first, a page at a time; returns the number of the one that is open."""
-    start = 0
-    if len(shown.members) > PAGE:
-        pages = -(-len(shown.members) // PAGE)
-        start = PAGE * (st.number_input(f"Page of {pages:,}", 1, pages, key="duplicates.page", width=160) - 1)
-    part = shown.members[start : start + PAGE]
+    here = pager(len(shown.members), "duplicates.page", what="Groups", order="the largest first")
+    part, start = shown.members[here], here.start
     first = [int(rows[shown.keeper[rows]][0]) if shown.keeper[rows].any() else int(rows[0]) for rows in part]
     texts = rows_of(data, _ids(data, first), ("prompt", "category"))
-    here = slice(start, start + len(part))
     event = st.dataframe(
         {
             "records": [len(rows) for rows in part],
@@ -98,8 +95,6 @@ def _list(data: Dataset, shown: View) -> int:
         key=f"duplicates.groups.{shown.threshold}.{start}.{shown.kept}",
     )  # fmt: skip
     rows = event.selection.rows
-    if len(shown.members) > PAGE:
-        st.caption(f"Groups {start + 1:,} to {start + len(part):,} of {len(shown.members):,}, the largest first.")
     return start + (rows[0] if rows and rows[0] < len(part) else 0)
 
 
@@ -108,8 +103,6 @@ def _range(low: float, high: float) -> str:
 
 
 def _ids(data: Dataset, rows: list[int]) -> list[str]:
-    import numpy as np
-
     return ids_at(data, np.array(rows, dtype=int))
 
 

@@ -14,10 +14,10 @@ from core.workspace import Dataset, Result, Workspace
 from pages.ui import jobs, removal, state
 from pages.ui.diff import side_by_side
 from pages.ui.duplicates_contradictions import facts
-from pages.ui.records import positions, rows_of
+from pages.ui.records import rows_of
 from pages.ui.safe import literal, short
+from pages.ui.tables import pager
 
-PAGE = 100
 NAMES = {"embedding": "Meaning (embedding)", "words": "Words (shingles)", "both": "Either"}
 SETS = {
     "validation": "validation set",
@@ -37,12 +37,9 @@ def _hits(path: str, threshold: float, words: float, by: str, mask: bytes, _resu
     """The rows that leak at these thresholds; of training only records that are kept, the most alike first."""
     table = _table(path, _result)
     table = table.filter(pa.array(leaking(table, threshold, words, by)))
-    kept, at = np.frombuffer(mask, bool), positions(_data)
-    there = [
-        side == "other" or (i in at and kept[at[i]])
-        for side, i in zip(*(table[c].to_pylist() for c in ("side", "record_id")), strict=True)
-    ]
-    table = table.filter(pa.array(there, pa.bool_()))
+    kept, rows = np.frombuffer(mask, bool), _data.index.rows(table["record_id"])
+    other = pc.equal(table["side"], "other").to_numpy()
+    table = table.filter(pa.array(other | ((rows >= 0) & kept[rows])))
     key = table["words"] if by == "words" else table["similarity"]
     order = np.argsort(-np.nan_to_num(key.to_numpy(), nan=-1.0), kind="stable")
     return table.take(pa.array(order))
@@ -76,8 +73,7 @@ def draw(workspace: Workspace, data: Dataset, kept: np.ndarray) -> None:
     if not mine.num_rows:
         st.success("No kept training record leaks here at this threshold.", icon=":material/check_circle:")
         return
-    ids = list(dict.fromkeys(mine["record_id"].to_pylist()))
-    _actions(ids, asked)
+    _actions(pc.unique(mine["record_id"]), asked)
     _list(data, result, mine, by)
 
 
@@ -119,18 +115,18 @@ def _settings(workspace: Workspace, result: Result) -> tuple[str, float, float]:
 
 
 def _sets(result: Result, hits: pa.Table) -> None:
-    sides, names = hits["side"].to_pylist(), hits["set"].to_pylist()
-    found = [(side, name) for side, name in zip(sides, names, strict=True)]
+    many = hits.group_by(["side", "set"]).aggregate([([], "count_all")]).to_pylist()
+    found = {(row["side"], row["set"]): row["count_all"] for row in many}
     sets = result.info["sets"]
     st.dataframe(
         {
             "set": [short(name, 80) for name in sets],
             "kind": [SETS[one["role"]] for one in sets.values()],
             "its records": [one["records"] for one in sets.values()],
-            "touched": [found.count(("other", name)) for name in sets],
-            "share": [100 * found.count(("other", name)) / one["records"] for name, one in sets.items()],
+            "touched": [found.get(("other", name), 0) for name in sets],
+            "share": [100 * found.get(("other", name), 0) / one["records"] for name, one in sets.items()],
             "equal texts": [one["exact"] for one in sets.values()],
-            "training records that leak": [found.count(("training", name)) for name in sets],
+            "training records that leak": [found.get(("training", name), 0) for name in sets],
             "counts on the scorecard": [one["counted"] for one in sets.values()],
         },
         hide_index=True,
@@ -172,7 +168,7 @@ def _files(workspace: Workspace) -> None:
                 jobs.launch(["run", "leakage"], "Leakage")
 
 
-def _actions(ids: list[str], asked: str | None) -> None:
+def _actions(ids: pa.Array, asked: str | None) -> None:
     where = "a set that judges the model" if asked is None else f"{asked}"
     with st.container(horizontal=True):
         if st.button(
@@ -181,18 +177,15 @@ def _actions(ids: list[str], asked: str | None) -> None:
             type="primary",
             icon=":material/delete:",
         ):
-            removal.ask(ids, f"Leaks into {where}"[:200], "The other set stays as it is.")
+            removal.ask(ids.to_pylist(), f"Leaks into {where}"[:200], "The other set stays as it is.")
         if st.button(f"Select these {len(ids):,}", key="duplicates.leak.select"):
-            state.select(ids, f"Leaks into {where}"[:120])
+            state.select(ids.to_pylist(), f"Leaks into {where}"[:120])
             st.rerun()
 
 
 def _list(data: Dataset, result: Result, mine: pa.Table, by: str) -> None:
-    start = 0
-    if mine.num_rows > PAGE:
-        pages = -(-mine.num_rows // PAGE)
-        start = PAGE * (st.number_input(f"Page of {pages:,}", 1, pages, key="duplicates.leak.page", width=160) - 1)
-    part = mine.slice(start, PAGE).to_pylist()
+    here = pager(mine.num_rows, "duplicates.leak.page", what="Records", order="the most alike first")
+    start, part = here.start, mine.slice(here.start, here.stop - here.start).to_pylist()
     own = {row["record_id"]: row for row in rows_of(data, [row["record_id"] for row in part], ("prompt",))}
     event = st.dataframe(
         {
@@ -206,8 +199,6 @@ def _list(data: Dataset, result: Result, mine: pa.Table, by: str) -> None:
         key=f"duplicates.leak.list.{mine.num_rows}.{start}.{by}",
         column_config={name: st.column_config.NumberColumn(format="%.3f") for name in ("similarity", "shared wording")},
     )  # fmt: skip
-    if mine.num_rows > PAGE:
-        st.caption(f"{start + 1:,} to {start + len(part):,} of {mine.num_rows:,}, the most alike first.")
     rows = event.selection.rows
     row = part[rows[0] if rows and rows[0] < len(part) else 0]
     other_id = row["nearest_id"] or row["word_id"] if by != "words" else row["word_id"] or row["nearest_id"]

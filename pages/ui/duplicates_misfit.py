@@ -12,16 +12,17 @@ from pages.ui.diff import side_by_side
 from pages.ui.duplicates_contradictions import facts
 from pages.ui.records import ids_of, positions, rows_of
 from pages.ui.safe import literal, short
+from pages.ui.tables import pager
 
-PAGE, QUEUE = 100, 200
+QUEUE = 200
 TOLD = ("prompt", "response", "reasoning", "category", "annotator", "line")
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _columns(path: str, _result: Result) -> tuple[np.ndarray, list[str | None]]:
-    """(misfit of each row, NaN without a response; the record whose prompt the response fits best, of flagged ones)."""
-    table = _result.table(["misfit", "better_id"])
-    return table["misfit"].to_numpy(), table["better_id"].to_pylist()
+def _ranked(path: str, _result: Result) -> tuple[np.ndarray, np.ndarray]:
+    """(misfit of each row, -1 without a response; the rows, the worst first)."""
+    misfit = np.nan_to_num(_result.table(["misfit"])["misfit"].to_numpy(), nan=-1.0)
+    return misfit, np.argsort(-misfit, kind="stable")
 
 
 def draw(workspace: Workspace, data: Dataset, kept: np.ndarray) -> None:
@@ -43,62 +44,55 @@ def draw(workspace: Workspace, data: Dataset, kept: np.ndarray) -> None:
     )
     for warning in info["warnings"]:
         st.caption(literal(warning, 300))
-    misfit, better = _columns(str(result.path), result)
-    order = np.argsort(-np.nan_to_num(misfit, nan=-1.0), kind="stable")
-    order = order[(np.nan_to_num(misfit[order], nan=-1.0) >= threshold - 1e-9) & kept[order]]
+    misfit, order = _ranked(str(result.path), result)
+    order = order[(misfit[order] >= threshold - 1e-9) & kept[order]]
     if not len(order):
         st.success("No response of a kept record is so far off.", icon=":material/check_circle:")
         return
-    all_ids = ids_of(data)
-    ids = [all_ids[row] for row in order.tolist()]
+    count = len(order)
     with st.container(horizontal=True):
         if st.button(
-            f"Read these {min(QUEUE, len(ids)):,} one by one", key="duplicates.misfit.queue", type="primary",
+            f"Read these {min(QUEUE, count):,} one by one", key="duplicates.misfit.queue", type="primary",
             icon=":material/fact_check:",
             help="A queue for the reviewer, the worst first. It is no random sample and says nothing of the whole set.",
         ):  # fmt: skip
             try:
-                queue(workspace, ids, f"Responses that do not fit ({len(ids):,})", state.reviewer(), QUEUE)
+                ids = ids_of(data).at(order)
+                queue(workspace, ids, f"Responses that do not fit ({count:,})", state.reviewer(), QUEUE)
                 st.switch_page("pages/audit.py")
             except QuadrantError as error:
                 st.error(literal(error, 300))
-        if st.button(f"Select these {len(ids):,}", key="duplicates.misfit.select"):
-            state.select(ids, "Responses that do not fit")
+        if st.button(f"Select these {count:,}", key="duplicates.misfit.select"):
+            state.select(ids_of(data).at(order), "Responses that do not fit")
             st.rerun()
-    row = _list(data, order, ids, misfit)
-    _one(data, ids, row, misfit, better, kept)
+    _one(data, result, _list(data, order, misfit), misfit, kept)
 
 
-def _list(data: Dataset, order: np.ndarray, ids: list[str], misfit: np.ndarray) -> int:
-    start = 0
-    if len(ids) > PAGE:
-        pages = -(-len(ids) // PAGE)
-        start = PAGE * (st.number_input(f"Page of {pages:,}", 1, pages, key="duplicates.misfit.page", width=160) - 1)
-    rows = rows_of(data, ids[start : start + PAGE], ("prompt", "response", "category"))
+def _list(data: Dataset, order: np.ndarray, misfit: np.ndarray) -> int:
+    """The records in doubt, a page at a time; returns the row of the one that is open."""
+    here = pager(len(order), "duplicates.misfit.page", what="Records", order="the worst first")
+    part = order[here]
+    rows = rows_of(data, ids_of(data).at(part), ("prompt", "response", "category"))
     event = st.dataframe(
         {
-            "others fit better": [100 * float(misfit[row]) for row in order[start : start + PAGE]],
+            "others fit better": [100 * float(misfit[row]) for row in part],
             "prompt": [short(row["prompt"], 120) for row in rows],
             "response": [short(row["response"], 120) for row in rows],
             "category": [short(row.get("category") or "", 40) for row in rows],
         },
         hide_index=True, height=min(300, 38 + 35 * len(rows)), on_select="rerun", selection_mode="single-row",
-        key=f"duplicates.misfit.list.{len(ids)}.{start}",
+        key=f"duplicates.misfit.list.{len(order)}.{here.start}",
         column_config={"others fit better": st.column_config.NumberColumn(format="%.0f %%")},
     )  # fmt: skip
-    if len(ids) > PAGE:
-        st.caption(f"{start + 1:,} to {start + len(rows):,} of {len(ids):,}, the worst first.")
     chosen = event.selection.rows
-    return start + (chosen[0] if chosen and chosen[0] < len(rows) else 0)
+    return int(part[chosen[0] if chosen and chosen[0] < len(rows) else 0])
 
 
-def _one(
-    data: Dataset, ids: list[str], number: int, misfit: np.ndarray, better: list[str | None], kept: np.ndarray
-) -> None:
+def _one(data: Dataset, result: Result, row: int, misfit: np.ndarray, kept: np.ndarray) -> None:
     at = positions(data)
-    record_id = ids[number]
-    other = better[at[record_id]]
-    st.markdown(f"**{100 * misfit[at[record_id]]:.0f} % of the other responses fit this prompt better.**")
+    record_id = ids_of(data)[row]
+    other = result.rows([row], ["better_id"])["better_id"][0].as_py()
+    st.markdown(f"**{100 * misfit[row]:.0f} % of the other responses fit this prompt better.**")
     mine = rows_of(data, [record_id], TOLD)[0]
     if other is not None and kept[at[other]]:
         theirs = rows_of(data, [other], TOLD)[0]

@@ -15,8 +15,8 @@ from core.workspace import Dataset, Result, Workspace
 from pages.ui import records, state
 from pages.ui.diff import side_by_side
 from pages.ui.safe import literal, short
+from pages.ui.tables import pager
 
-PAGE = 100
 BY = "format rules"
 PREFIX = "fix:"
 
@@ -79,11 +79,8 @@ def draw(workspace: Workspace, data: Dataset, result: Result, kept: np.ndarray) 
 
 
 def _list(data: Dataset, chosen: list[tuple[str, Fix]], rules: dict[str, str]) -> None:
-    start = 0
-    if len(chosen) > PAGE:
-        pages = -(-len(chosen) // PAGE)
-        start = PAGE * (st.number_input(f"Page of {pages:,}", 1, pages, key="formatting.fixes.page", width=160) - 1)
-    part = chosen[start : start + PAGE]
+    here = pager(len(chosen), "formatting.fixes.page", what="Fix-ups", order="accepting takes all of them")
+    part = chosen[here]
     rows = records.rows_of(data, [i for i, _ in part], ("category", "prompt"))
     event = st.dataframe(
         {
@@ -92,10 +89,8 @@ def _list(data: Dataset, chosen: list[tuple[str, Fix]], rules: dict[str, str]) -
             "prompt": [short(row.get("prompt") or "", 140) for row in rows],
         },
         hide_index=True, height=min(260, 38 + 35 * len(part)), on_select="rerun", selection_mode="single-row",
-        key=f"formatting.fixes.list.{len(chosen)}.{start}",
+        key=f"formatting.fixes.list.{len(chosen)}.{here.start}",
     )  # fmt: skip
-    if len(chosen) > PAGE:
-        st.caption(f"{start + 1:,} to {start + len(part):,} of {len(chosen):,}; accepting takes all of them.")
     picked = event.selection.rows
     record_id, fix = part[picked[0] if picked and picked[0] < len(part) else 0]
     heads = (("As it stands", record_id), ("Mended", short(", ".join(rules[rule] for rule in fix.rules), 90)))

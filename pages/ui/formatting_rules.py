@@ -9,18 +9,18 @@ from core.quality.rules import KINDS
 from core.steps import params_of, set_params
 from core.workspace import Dataset, Result, Workspace
 from pages.ui import jobs, records, state
-from pages.ui.formatting_data import drop_rule, off, spec_of, switch, violations
+from pages.ui.formatting_data import Violations, drop_rule, off, spec_of, switch, violations
 from pages.ui.safe import literal, short
+from pages.ui.tables import pager
 
-SHOWN = 500
 ORIGINS = {"suggested": "suggested by the set", "ready": "ready-made", "own": "own"}
 
 
 def table(workspace: Workspace, data: Dataset, result: Result, kept: np.ndarray) -> dict | None:
     """Every rule, those most broken first and those left out last; returns the one that is opened."""
-    found = violations(data, result)
+    counts = violations(data, result).counts(kept)
     without = set(off(workspace))
-    rules = [rule | {"broken": _broken(found, rule, kept)} for rule in result.info["rules"]]
+    rules = [rule | {"broken": counts.get(rule["id"], 0)} for rule in result.info["rules"]]
     rules.sort(key=lambda rule: (rule["id"] in without, -rule["broken"]))
     rules += [rule | {"broken": None, "looked_at": None} for rule in result.info.get("off", ())]
     if not rules:
@@ -63,10 +63,6 @@ def table(workspace: Workspace, data: Dataset, result: Result, kept: np.ndarray)
     return rules[0] if rules[0]["broken"] else None
 
 
-def _broken(found: dict, rule: dict, kept: np.ndarray) -> int:
-    return len({row for row, _, _ in found.get(rule["id"], ()) if kept[row]})
-
-
 def settings(workspace: Workspace, result: Result) -> None:
     """Which sets of rules are in force, and how large a majority makes a rule."""
     params, spec = params_of(workspace, "formats"), spec_of(workspace)
@@ -103,12 +99,9 @@ def detail(workspace: Workspace, data: Dataset, result: Result, rule: dict, kept
                 wrap_lines=True,
             )
     is_on = rule["id"] not in off(workspace)
-    broken: dict[int, tuple[str, str]] = {}
-    for row, message, snippet in violations(data, result).get(rule["id"], ()):
-        if kept[row]:
-            broken.setdefault(row, (message, snippet))
-    all_ids = records.ids_of(data)
-    ids = [all_ids[row] for row in broken]
+    found = violations(data, result)
+    places = found.first(rule["id"], kept)
+    count = len(places)
     with st.container(horizontal=True):
         if st.button("Turn this rule off" if is_on else "Turn this rule on", key=f"formatting.switch.{rule['id']}"):
             switch(workspace, rule["id"], not is_on)
@@ -116,39 +109,38 @@ def detail(workspace: Workspace, data: Dataset, result: Result, rule: dict, kept
         if rule["origin"] == "own" and st.button("Delete this rule", key=f"formatting.drop.{rule['id']}"):
             drop_rule(workspace, rule["id"])
             check_again()
-        if ids and st.button(f"Select these {len(ids):,}", key="formatting.select", type="primary"):
-            state.select(ids, f"Break the rule: {rule['title']}"[:120])
+        if count and st.button(f"Select these {count:,}", key="formatting.select", type="primary"):
+            state.select(records.ids_of(data).at(found.row[places]), f"Break the rule: {rule['title']}"[:120])
             st.rerun()
     if not is_on:
         st.write("This rule is off: nothing is checked against it.")
-    elif not ids:
+    elif not count:
         st.success("No kept record breaks it.", icon=":material/check_circle:")
     else:
-        _violating(data, rule, ids, list(broken.values()))
+        _violating(data, rule, found, places)
 
 
-def _violating(data: Dataset, rule: dict, ids: list[str], said: list[tuple[str, str]]) -> None:
-    part = ids[:SHOWN]
-    rows = records.rows_of(data, part, ("category", "prompt", "annotator"))
+def _violating(data: Dataset, rule: dict, found: Violations, places: np.ndarray) -> None:
+    here = places[pager(len(places), f"formatting.page.{rule['id']}", what="Records")]
+    said, ids = found.read(here), records.ids_of(data).at(found.row[here])
+    rows = records.rows_of(data, ids, ("category", "prompt", "annotator"))
     who = [short(row.get("annotator") or "", 30) for row in rows]
     event = st.dataframe(
         {
-            "what is wrong": [short(message, 160) for message, _ in said[:SHOWN]],
-            "where": [short(snippet, 120) for _, snippet in said[:SHOWN]],
+            "what is wrong": [short(message, 160) for message, _ in said],
+            "where": [short(snippet, 120) for _, snippet in said],
             "category": [short(row.get("category") or "", 40) for row in rows],
             **({"annotator": who} if any(who) else {}),
             "prompt": [short(row.get("prompt") or "", 120) for row in rows],
         },
-        hide_index=True, height=min(300, 38 + 35 * len(part)), on_select="rerun", selection_mode="single-row",
-        key=f"formatting.records.{rule['id']}.{len(ids)}",
+        hide_index=True, height=min(300, 38 + 35 * len(ids)), on_select="rerun", selection_mode="single-row",
+        key=f"formatting.records.{rule['id']}.{len(places)}.{here[0]}",
     )  # fmt: skip
-    if len(ids) > SHOWN:
-        st.caption(f"The first {SHOWN:,} of {len(ids):,}; “Select these” takes all.")
     chosen = event.selection.rows
-    number = chosen[0] if chosen and chosen[0] < len(part) else 0
+    number = chosen[0] if chosen and chosen[0] < len(ids) else 0
     message, snippet = said[number]
     with st.container(border=True):
         st.markdown(f"**{literal(message, 300)}**")
         if snippet:
             st.code(short(snippet, 200), None, wrap_lines=True)
-        records.show(data, part[number], key=f"formatting.record.{part[number]}")
+        records.show(data, ids[number], key=f"formatting.record.{ids[number]}")

@@ -1,5 +1,7 @@
 """What the labels page shows, read once a result: the ranked doubts and the pairs of categories that are confused."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +12,6 @@ import streamlit as st
 from core.actions.frame import has_values
 from core.dataset.columns import FIELD_PREFIX
 from core.workspace import Dataset, Result
-from pages.ui.records import positions
 
 MATRIX = 16
 """Categories of a matrix; of more, those most in doubt."""
@@ -21,21 +22,26 @@ class Doubts:
     """The flagged records that are kept, the least confident first; rows are of the training dataset."""
 
     rows: np.ndarray
-    given: list[str]
-    suggested: list[str]
+    given: Sequence[str]
+    suggested: Sequence[str]
     confidence: np.ndarray
     agreement: np.ndarray
     pairs: list[tuple[tuple[str, str], int]]  # ((given, suggested), flagged records), the most frequent first
     judged: int  # kept records with a self-confidence
     agreeing: float  # share of these whose suggested category is the given one
+    pair: np.ndarray  # number in `pairs` of each doubt
+
+    def of(self, pair: tuple[str, str] | None) -> np.ndarray:
+        """Places of the doubts with this given and suggested label; of all without one."""
+        number = next((n for n, (one, _) in enumerate(self.pairs) if one == pair), -1)
+        return np.arange(len(self.rows)) if pair is None else np.flatnonzero(self.pair == number)
 
 
 def doubts(data: Dataset, result: Result, kept: np.ndarray, relabelled: frozenset[str] = frozenset()) -> Doubts:
     """The doubts among kept records; those that a rule has relabelled are settled and no longer in the list."""
     open_ = kept.copy()
     if relabelled:
-        at = positions(data)
-        open_[[at[one] for one in relabelled if one in at]] = False
+        open_[data.index.known(relabelled)] = False
     return _doubts(str(result.path), kept.tobytes(), open_.tobytes(), result)
 
 
@@ -51,15 +57,15 @@ def _doubts(path: str, mask: bytes, unsettled: bytes, _result: Result) -> Doubts
     rows = np.flatnonzero(flagged)
     rows = rows[np.lexsort((rows, agreement[rows], confidence[rows]))]
     some = table.select(["given", "suggested"]).take(pa.array(rows, pa.int64())).to_pydict()
-    count: dict[tuple[str, str], int] = {}
-    for pair in zip(some["given"], some["suggested"], strict=True):
-        count[pair] = count.get(pair, 0) + 1
+    each = list(zip(some["given"], some["suggested"], strict=True))
+    count = sorted(Counter(each).items(), key=lambda item: (-item[1], item[0]))
+    number = {pair: n for n, (pair, _) in enumerate(count)}
     judged = kept & ~np.isnan(confidence)
     same = pc.fill_null(pc.equal(table["given"], table["suggested"]), False).to_numpy()
     return Doubts(
         rows, some["given"], some["suggested"], confidence[rows], agreement[rows],
-        sorted(count.items(), key=lambda item: (-item[1], item[0])), int(judged.sum()),
-        float(same[judged].mean()) if judged.any() else 0.0,
+        count, int(judged.sum()), float(same[judged].mean()) if judged.any() else 0.0,
+        np.fromiter((number[pair] for pair in each), np.int32, len(each)),
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """The matrix of confused categories, the ranked list of doubtful labels, and one of them in full."""
 
+import numpy as np
 import streamlit as st
 
 from core.actions.relabelling import queue
@@ -7,8 +8,8 @@ from core.workspace import Dataset, Result
 from pages.ui import palette, records, state
 from pages.ui.labels_data import Doubts, matrix
 from pages.ui.safe import literal, short
+from pages.ui.tables import pager
 
-SHOWN = 500
 QUEUE = 200  # records of a queue for the reviewer
 
 
@@ -36,27 +37,30 @@ def draw(data: Dataset, result: Result, found: Doubts) -> None:
         st.caption(
             f"No single record given as {literal(clicked[0], 60)} is surely {literal(clicked[1], 60)}; the estimate spreads."
         )
-    chosen = [n for n, pair in enumerate(zip(found.given, found.suggested, strict=True)) if asked in (EVERY, pair)]
-    all_ids = records.ids_of(data)
-    ids = [all_ids[found.rows[n]] for n in chosen]
+    chosen = found.of(asked if asked != EVERY else None)
+    count = len(chosen)
+
+    def ids() -> list[str]:
+        return records.ids_of(data).at(found.rows[chosen])
+
     title = "Labels in doubt" if asked == EVERY else f"Labelled {asked[0]}, rather {asked[1]}?"[:120]
     with st.container(horizontal=True):
-        said = f"Read the {min(len(ids), QUEUE):,} most doubtful" if len(ids) > 1 else "Read it"
+        said = f"Read the {min(count, QUEUE):,} most doubtful" if count > 1 else "Read it"
         if st.button(said, key="labels.queue", type="primary",
                      icon=":material/fact_check:",
                      help="Opens them in the reviewer, the least confident first. A queue says nothing of the whole set, so the "
                      "scorecard leaves it out."):  # fmt: skip
-            sample = queue(state.workspace(), ids, f"Queue: {title}", state.reviewer(), QUEUE)
+            sample = queue(state.workspace(), ids(), f"Queue: {title}", state.reviewer(), QUEUE)
             state.remember("audit.sample", sample.id)
             st.switch_page("pages/audit.py")
-        if st.button(f"Select these {len(ids):,}", key="labels.select"):
-            state.select(ids, title)
+        if st.button(f"Select these {count:,}", key="labels.select"):
+            state.select(ids(), title)
             st.rerun()
         if st.button("Audit a sample of them", key="labels.audit",
                      help="Selects them and opens the audit, where a random sample of the selection is drawn."):  # fmt: skip
-            state.select(ids, title)
+            state.select(ids(), title)
             st.switch_page("pages/audit.py")
-    _list(data, result, found, chosen, ids, asked)
+    _list(data, result, found, chosen, asked)
 
 
 def _matrix(result: Result, found: Doubts) -> tuple[str, str] | None:
@@ -95,9 +99,12 @@ def _matrix(result: Result, found: Doubts) -> tuple[str, str] | None:
     return (names[int(points[0][0])], names[int(points[0][1])]) if points else None
 
 
-def _list(data: Dataset, result: Result, found: Doubts, chosen: list[int], ids: list[str], asked) -> None:
-    part = chosen[:SHOWN]
-    rows = records.rows_of(data, ids[:SHOWN], ("prompt", "annotator"))
+def _list(data: Dataset, result: Result, found: Doubts, chosen: np.ndarray, asked) -> None:
+    here = pager(
+        len(chosen), f"labels.page.{'.'.join(asked)}", what="Labels in doubt", order="the least confident first"
+    )
+    part = chosen[here].tolist()
+    rows = records.rows_of(data, records.ids_of(data).at(found.rows[part]), ("prompt", "annotator"))
     who = [short(row.get("annotator") or "", 30) for row in rows]
     event = st.dataframe(
         {
@@ -109,7 +116,7 @@ def _list(data: Dataset, result: Result, found: Doubts, chosen: list[int], ids: 
             "prompt": [short(row.get("prompt") or "", 140) for row in rows],
         },
         hide_index=True, height=min(420, 38 + 35 * len(part)), on_select="rerun", selection_mode="single-row",
-        key=f"labels.list.{asked}.{len(ids)}",
+        key=f"labels.list.{asked}.{len(chosen)}.{here.start}",
         column_config={
             "self-confidence": st.column_config.NumberColumn(
                 format="%.3f", help="Probability of the given label, by a classifier that never saw the record. Low: doubtful."
@@ -119,10 +126,7 @@ def _list(data: Dataset, result: Result, found: Doubts, chosen: list[int], ids: 
             ),
         },
     )  # fmt: skip
-    st.caption(
-        "The least confident first. Tick a record to read it."
-        + (f" The first {SHOWN:,} of {len(chosen):,}; “Select these” takes all." if len(chosen) > SHOWN else "")
-    )
+    st.caption("The least confident first. Tick a record to read it.")
     picked = event.selection.rows
     n = part[picked[0] if picked and picked[0] < len(part) else 0]
     with st.container(border=True):

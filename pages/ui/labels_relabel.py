@@ -11,8 +11,7 @@ from core.workspace import Dataset, Result, Workspace
 from pages.ui import records, state
 from pages.ui.labels_data import Doubts
 from pages.ui.safe import literal, short
-
-SHOWN = 200
+from pages.ui.tables import pager
 
 
 def draw(workspace: Workspace, data: Dataset, result: Result, found: Doubts) -> None:
@@ -74,19 +73,18 @@ def _shown(data: Dataset, seen: Preview) -> None:
         st.caption("; ".join(said) + ".")
     if not seen.changes:
         return
-    some = seen.changes[:SHOWN]
+    here = pager(len(seen.changes), "labels.rule.page", what="Labels", order="the surest first")
+    some = seen.changes[here]
     rows = {row["record_id"]: row for row in records.rows_of(data, [one for one, _, _ in some], ("prompt",))}
     st.dataframe(
         {
             "label now": [short(before, 50) for _, before, _ in some],
             "new label": [short(after, 50) for _, _, after in some],
-            "probability": [round(p, 3) for p in seen.confidence[:SHOWN]],
+            "probability": [round(p, 3) for p in seen.confidence[here]],
             "prompt": [short((rows.get(one) or {}).get("prompt") or "", 140) for one, _, _ in some],
         },
         hide_index=True, width="stretch", height=min(320, 38 + 35 * len(some)),
     )  # fmt: skip
-    if len(seen.changes) > SHOWN:
-        st.caption(f"The {SHOWN:,} surest of {len(seen.changes):,}.")
     pairs = ", ".join(f"{literal(a, 40)} → {literal(b, 40)} ({n:,})" for a, b, n in seen.pairs[:6])
     st.caption(
         f"{pairs}{' …' if len(seen.pairs) > 6 else ''}. The imported file stays as it is. The new label counts on this page, in the "

@@ -1,10 +1,14 @@
 """Records for the screen: reading a few of them quickly, and showing one in full, every text literal."""
 
+from functools import lru_cache
+from pathlib import Path
+
 import numpy as np
 import streamlit as st
 
 from core.actions.decisions import open_reviews
 from core.dataset.columns import FIELD_PREFIX
+from core.dataset.ids import Index, Names, index_of
 from core.dataset.selected import Selected
 from core.review.ledger import removed_ids
 from core.workspace import Dataset, Workspace
@@ -15,36 +19,33 @@ from pages.ui.safe import literal, short, visible
 LONG = 6_000  # characters of one text shown before "show all"
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _positions(folder: str, digest: str, _data: Dataset) -> tuple[tuple[str, ...], dict[str, int]]:
-    ids = tuple(_data.ids())
-    return ids, {record_id: position for position, record_id in enumerate(ids)}
+def ids_of(data: Dataset) -> Names:
+    """Record ids in file order; a sequence that makes text of those that are looked at."""
+    return data.index.names
 
 
-def ids_of(data: Dataset) -> tuple[str, ...]:
-    """Record ids in file order, read once a dataset."""
-    return _positions(str(data.path), data.digest, data)[0]
-
-
-def positions(data: Dataset) -> dict[str, int]:
+def positions(data: Dataset) -> Index:
     """{record_id: row} of a dataset, made once. Rows are for arrays of the same dataset only; ids are the identity."""
-    return _positions(str(data.path), data.digest, data)[1]
+    return data.index
 
 
 def kept_mask(workspace: Workspace, data: Dataset) -> np.ndarray:
     """(N,) True for the records that no ledger entry in force removes."""
-    kept = np.ones(data.count, dtype=bool)
-    at = positions(data)
-    kept[[at[i] for i in removed_ids(open_reviews(workspace)) if i in at]] = False
+    return _kept(data.path, data.digest, removed_ids(open_reviews(workspace)))
+
+
+@lru_cache(maxsize=8)
+def _kept(folder: Path, digest: str, removed: frozenset[str]) -> np.ndarray:
+    kept = ~index_of(folder, digest).mask(removed)
+    kept.flags.writeable = False
     return kept
 
 
 def rows_of(data: Dataset, ids: list[str] | tuple[str, ...], columns: tuple[str, ...] = COLUMNS) -> list[dict]:
     """Rows of the records with these ids, in this order; ids that the dataset lacks are left out."""
-    at = positions(data)
-    known = [i for i in ids if i in at]
+    known = data.index.known(ids)
     wanted = [c for c in dict.fromkeys(("record_id", *columns)) if c in data.columns]
-    return list(Selected(data, np.array([at[i] for i in known], np.int64)).rows(wanted)) if known else []
+    return list(Selected(data, known).rows(wanted)) if len(known) else []
 
 
 def table_of(

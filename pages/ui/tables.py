@@ -1,4 +1,4 @@
-"""A table whose rows answer to a click."""
+"""A table whose rows answer to a click, and the pages of a long one."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -30,3 +30,26 @@ def clickable(
     st.dataframe(
         dict(columns), key=key, on_select=clicked, selection_mode=modes, hide_index=True, width="stretch", **options
     )
+
+
+PAGE = 100  # rows of a table that are read and sent at a time
+
+
+def pager(count: int, key: str, size: int = PAGE, what: str = "", order: str = "") -> slice:
+    """The rows to show of `count`: all of a short table, of a longer one those of the page that the reader asks for.
+
+    `what` names the rows and `order` says how they are sorted, for the line that tells which ones these are.
+    """
+    if count <= size:
+        return slice(0, count)
+    pages = -(-count // size)
+    if st.session_state.get(key, 1) > pages:
+        st.session_state[key] = pages  # the list became shorter
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        number = st.number_input(f"Page of {pages:,}", 1, pages, key=key, width=160)
+        start = size * (int(number) - 1)
+        stop = min(count, start + size)
+        st.caption(
+            f"{f'{what} ' if what else ''}{start + 1:,} to {stop:,} of {count:,}{f', {order}' if order else ''}."
+        )
+    return slice(start, stop)
