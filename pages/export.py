@@ -47,7 +47,7 @@ def page() -> None:
             ready = export_how.ask(workspace, data, choice, to)
     with right:
         if choice and choice.ids:
-            export_file.preview(data, choice, to)
+            export_file.preview(data, ready or choice, to)
         else:
             st.caption("There is nothing to write with this choice.")
     if choice and choice.ids and ready:

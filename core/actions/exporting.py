@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +12,21 @@ import pyarrow.compute as pc
 from core.actions.card import put_card
 from core.actions.decisions import open_reviews
 from core.actions.frame import has_values
-from core.actions.relabelling import changes_in_force, label_fixes
+from core.actions.inforce import Corrections, corrections_of
 from core.dataset.columns import FIELD_PREFIX
 from core.dataset.preflight import LIMITS, Preflight, checkable
 from core.dataset.preflight import preflight as preflight_of
-from core.dataset.selected import Selected, correctable, select
+from core.dataset.selected import Selected, select
 from core.dataset.splitting import Split, joined, split_by_group
-from core.dataset.writing import check_target, write_selected
+from core.dataset.writing import FORMATS, check_target, refuse_edits, write_selected
 from core.errors import InputError, MissingInput
 from core.progress import Progress, part, silent
 from core.quality.duplicates import canonical_text, load_pairs
-from core.review.edits import accepted
 from core.review.ledger import ledger, removed_ids
 from core.review.schema import Store
 from core.review.subsets import subset as subset_of
 from core.review.subsets import subset_ids
-from core.steps import current, params_of
+from core.steps import current
 from core.workspace import Dataset, Workspace
 
 NEAR, PROMPT = "duplicates", "prompt"
@@ -152,55 +152,11 @@ def choose(
     responses: Mapping[str, str] = {}
     labels: Mapping[str, Mapping[str, str]] = {}
     if corrections:
-        responses, facts["corrections"], facts["corrections_left_out"] = corrected(data, store, chosen)
-        labels, answers, facts["labels"] = _relabelled(workspace, data, chosen)
-        responses = answers | responses  # a response that a person wrote goes before one that a rule changed
+        found = corrections_of(data, store, chosen)
+        responses, labels = found.responses, found.labels
+        facts["corrections"], facts["corrections_left_out"] = list(found.corrections), list(found.left_out)
+        facts["labels"] = list(found.relabels)
     return Chosen(data, chosen, facts, responses, labels)
-
-
-def _relabelled(
-    workspace: Workspace, data: Dataset, chosen: Sequence[str]
-) -> tuple[dict[str, dict[str, str]], dict[str, str], list[dict]]:
-    """(column -> record_id -> label, record_id -> response that was the label, what the manifest says of each) among these records."""
-    column = str(params_of(workspace, "labels")["column"])
-    wanted = set(chosen)
-    changes = {one: change for one, change in changes_in_force(workspace, column).items() if one in wanted}
-    if not changes:
-        return {}, {}, []
-    imported = dict(zip(data.ids(), data.column(column).to_pylist(), strict=True))
-    changes = {one: change for one, change in changes.items() if str(imported[one]) == change.before}
-    answers = label_fixes(data, changes, chosen)
-    rows = select(data, list(answers)).rows(["record_id", "messages", "response"]) if answers else ()
-    answers = {row["record_id"]: answers[row["record_id"]] for row in rows if correctable(row)}
-    told = [
-        {
-            "record_id": one, "column": column, "original": change.before, "label": change.after, "entry": change.entry,
-            "by": change.by, "response_too": one in answers,
-        }
-        for one, change in changes.items()
-    ]  # fmt: skip
-    return {column: {one: change.after for one, change in changes.items()}}, answers, told
-
-
-def corrected(data: Dataset, store: Store, chosen: Sequence[str]) -> tuple[dict[str, str], list[dict], list[dict]]:
-    """(record_id -> accepted response, what the manifest says of each, those that cannot be put in and why) among these records."""
-    edits = accepted(store)
-    wanted = [i for i in chosen if i in edits]
-    responses, told, left = {}, [], []
-    if not wanted:
-        return responses, told, left
-    for row in select(data, wanted).rows(["record_id", "messages", "response"]):
-        edit = edits[row["record_id"]]
-        fact = {
-            "record_id": row["record_id"], "proposed_by": edit.proposed_by, "accepted_by": edit.created_by, "at": edit.created_at,
-            "verdict": edit.verdict,
-        }  # fmt: skip
-        if not correctable(row):
-            left.append(fact | {"why": "its response is a tool call, or not the text of its last assistant turn"})
-        elif edit.text != row["response"]:
-            responses[row["record_id"]] = edit.text
-            told.append(fact | {"original": row["response"]})
-    return responses, told, left
 
 
 def check(
@@ -217,6 +173,45 @@ def check(
     if not checkable(to):
         raise InputError(f"{to!r} is no trainer's format, so it drops nothing. Trainers' formats: {', '.join(LIMITS)}.")
     return preflight_of(choose(workspace, subset, ids, "", corrections).selected(), to, limit, tokenizer, progress)
+
+
+AHEAD = 50
+"""Records that are looked at together for the first one that a trainer takes."""
+
+
+def first_written(
+    data: Dataset, store: Store, rows: np.ndarray, to: str, corrections: bool = False, leave_out: bool = False,
+    limit: int | None = None, tokenizer: str | None = None,
+) -> tuple[int, bytes]:  # fmt: skip
+    """(n, the file with the first record alone as an export of these rows writes it); n: how many before it are left out.
+
+    `rows` (n,) of records.parquet in the order of the export. In the shape of the whole: keys that another record has stand there
+    too. InputError when the format cannot take it, or when the trainer would drop every record.
+    """
+    ids = data.column("record_id")
+
+    def chosen(some: np.ndarray) -> Selected:
+        named = ids.take(some).to_pylist()
+        found = corrections_of(data, store, named) if corrections else Corrections()
+        return Selected(data, some, found.responses, found.labels, shape)
+
+    shape = Selected(data, rows).shape if checkable(to) else None
+    at = 0
+    if leave_out and checkable(to):
+        while at < len(rows):
+            some = rows[at : at + AHEAD]
+            lost = set(preflight_of(chosen(some), to, limit, tokenizer).lost)
+            able = [n for n, one in enumerate(ids.take(some).to_pylist()) if one not in lost]
+            if able:
+                at += able[0]
+                break
+            at += len(some)
+        else:
+            raise InputError(f"No record is left: the trainer would drop all {len(rows):,}. See the preflight below.")
+    first, out = chosen(rows[at : at + 1]), BytesIO()
+    refuse_edits(first, to)
+    FORMATS[to].write(first, out)
+    return at, out.getvalue()
 
 
 # -- splits -------------------------------------------------------------------------------------------------------------------

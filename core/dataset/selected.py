@@ -78,8 +78,12 @@ class Selected:
         wanted = ["messages", *([tools] if tools in self.columns else [])]
         keys: set[str] = set()
         has_tools = False
+        any_key = f'"(?:{"|".join(OPTIONAL)})"\\s*:'
         for table in Selected(self.dataset, self.positions).tables(wanted):
             texts = table["messages"]
+            texts = texts.filter(
+                pc.fill_null(pc.match_substring_regex(texts, any_key), False)
+            )  # most have none of them
             keys |= {
                 k for k in OPTIONAL if k not in keys and pc.any(pc.match_substring_regex(texts, f'"{k}"\\s*:')).as_py()
             }

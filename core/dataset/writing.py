@@ -210,13 +210,7 @@ def write_selected(
     """As `write`, for records that were looked up already: `record_ids` are theirs, in their order."""
     out, dataset = Path(out).expanduser(), chosen.dataset
     check_target(dataset, to, out, overwrite)
-    if to in RAW and (chosen.responses or any(chosen.labels.values())):
-        answers, changed = len(chosen.responses), sum(len(values) for values in chosen.labels.values())
-        what = f"{answers:,} corrected responses" if answers else f"{changed:,} changed labels"
-        raise InputError(
-            f"The format {to!r} writes rows as they were imported, so {what} have no place in it. "
-            "Choose jsonl, parquet or a trainer's format, or export without the corrections."
-        )
+    refuse_edits(chosen, to)
     info = _dataset_info(out, overwrite) if to == "llamafactory" else {}
     progress(0, len(chosen), f"Writing {len(chosen):,} records")
     try:
@@ -243,6 +237,17 @@ def write_selected(
     return manifest
 
 
+def refuse_edits(chosen: Selected, to: str) -> None:
+    """InputError when there are corrected responses or changed labels, and the format writes the source's own rows."""
+    if to in RAW and (chosen.responses or any(chosen.labels.values())):
+        answers, changed = len(chosen.responses), sum(len(values) for values in chosen.labels.values())
+        what = f"{answers:,} corrected responses" if answers else f"{changed:,} changed labels"
+        raise InputError(
+            f"The format {to!r} writes rows as they were imported, so {what} have no place in it. "
+            "Choose jsonl, parquet or a trainer's format, or export without the corrections."
+        )
+
+
 def _manifest(
     dataset: Stored,
     chosen: Selected,
@@ -257,6 +262,9 @@ def _manifest(
         "file": out.name,
         "format": to,
         "records": len(chosen),
+        "rows": len(chosen.lines())
+        if to in RAW
+        else len(chosen),  # a source row that gave several records is written once
         "bytes": seen.bytes,
         "sha256": seen.digest.hexdigest(),
         "record_ids_sha256": ids,

@@ -4,16 +4,18 @@ Read these before removing near-duplicates: one of the two is wrong, and the kee
 """
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from core.quality.duplicates import canonical_text, first_copies, load_pairs
 from core.quality.pairs import Pairs
-from core.workspace import Inputs, Output
+from core.workspace import Dataset, Inputs, Output, Result
 
 DEFAULTS = {"threshold": 0.90, "overlap": 0.5, "variants": 8}
 """`threshold`: at 0.90 the rule finds 15 of the 15 contradictions planted in the sample data and none that is not, at 0.92 14; on
@@ -148,50 +150,18 @@ def run(inputs: Inputs) -> Output:
     dataset, result = inputs.datasets["training"], inputs.results["duplicates"]
     pairs = load_pairs(result)
     near = pairs.over(max(params["threshold"], pairs.floor))
-    columns = {name: dataset.column(name).to_pylist() for name in ("prompt", "response", "category")}
-    prompts = [Text(text or "") for text in columns["prompt"]]
-    responses = [Text(text or "") for text in columns["response"]]
-    categories = columns["category"]
+    columns = {name: dataset.column(name).to_pylist() for name in COLUMNS}
     first = first_copies(columns["prompt"])
     variants, cut = _variants(first, columns, params["variants"])
-    rank = {kind: i for i, kind in enumerate(KINDS)}
-    rows: list[tuple] = []
-    compared = 0
-    for a, b, similarity in _candidates(near, first, variants):
-        if compared % 2000 == 0:
-            inputs.progress(
-                min(compared, len(near)), len(near), f"comparing answers, {len(rows):,} contradictions so far"
-            )
-        compared += 1
-        found = []
-        if categories[a] is not None and categories[b] is not None and categories[a] != categories[b]:
-            found.append(("category", f"{KINDS['category']}: {categories[a]} and {categories[b]}"))
-        if same_question(prompts[a], prompts[b]):
-            found += differences(responses[a], responses[b], params["overlap"])
-        if found:
-            kinds = [kind for kind, _ in found]
-            same = bool(first[a] == first[b])
-            key = (not same, rank[kinds[0]], -len(kinds), -similarity, a, b)
-            rows.append((key, a, b, similarity, kinds, "; ".join(reason for _, reason in found), same))
-    rows.sort(key=lambda row: row[0])
-    ids = np.array(dataset.ids(), dtype=object)
-    left, right = np.array([r[1] for r in rows], dtype=int), np.array([r[2] for r in rows], dtype=int)
-    table = pa.table(
-        {
-            "left_id": pa.array(ids[left], pa.string()),
-            "right_id": pa.array(ids[right], pa.string()),
-            "similarity": pa.array([r[3] for r in rows], pa.float32()),
-            "kind": pa.array([r[4][0] for r in rows], pa.string()),
-            "kinds": pa.array([r[4] for r in rows], pa.list_(pa.string())),
-            "reason": pa.array([r[5] for r in rows], pa.string()),
-            "same_text": pa.array([r[6] for r in rows], pa.bool_()),
-        }
-    )
+
+    def told(compared: int, found: int) -> None:
+        inputs.progress(min(compared, len(near)), len(near), f"comparing answers, {found:,} contradictions so far")
+
+    rows, compared = _compared(_candidates(near, first, variants), columns, first, params["overlap"], told)
+    table = _table(rows, np.array(dataset.ids(), dtype=object))
     info = {
         "pairs_compared": compared,
-        "contradictions": len(rows),
-        "records": len(set(left.tolist()) | set(right.tolist())),
-        "kinds": {kind: sum(kind in r[4] for r in rows) for kind in KINDS},
+        **counts(table),
         "same_text_groups": len(
             {int(first[r[1]]) for r in rows if r[6]}
         ),  # groups of equal prompts that contradict themselves
@@ -210,19 +180,132 @@ def run(inputs: Inputs) -> Output:
     return Output(table=table, info=info)
 
 
+COLUMNS = ("prompt", "response", "category")
+
+
+def _compared(candidates, columns, first: np.ndarray, least: float, told=None) -> tuple[list[tuple], int]:
+    """(rows, pairs compared); a row is (order, a, b, similarity, kinds, reason, same text), the gravest first. `columns`: name ->
+    what stands in each row, a list or a mapping of the rows that are asked for."""
+    texts: dict[str, dict[int, Text]] = {"prompt": {}, "response": {}}
+
+    def text(name: str, row: int) -> Text:
+        known = texts[name]
+        if row not in known:
+            known[row] = Text(columns[name][row] or "")
+        return known[row]
+
+    categories, rank = columns["category"], {kind: i for i, kind in enumerate(KINDS)}
+    rows: list[tuple] = []
+    compared = 0
+    for a, b, similarity in candidates:
+        if told is not None and compared % 2000 == 0:
+            told(compared, len(rows))
+        compared += 1
+        found = []
+        if categories[a] is not None and categories[b] is not None and categories[a] != categories[b]:
+            found.append(("category", f"{KINDS['category']}: {categories[a]} and {categories[b]}"))
+        if same_question(text("prompt", a), text("prompt", b)):
+            found += differences(text("response", a), text("response", b), least)
+        if found:
+            kinds = [kind for kind, _ in found]
+            same = bool(first[a] == first[b])
+            key = (not same, rank[kinds[0]], -len(kinds), -similarity, a, b)
+            rows.append((key, a, b, similarity, kinds, "; ".join(reason for _, reason in found), same))
+    return sorted(rows, key=lambda row: row[0]), compared
+
+
+def _table(rows: list[tuple], ids: np.ndarray) -> pa.Table:
+    left, right = np.array([r[1] for r in rows], dtype=int), np.array([r[2] for r in rows], dtype=int)
+    return pa.table(
+        {
+            "left_id": pa.array(ids[left], pa.string()),
+            "right_id": pa.array(ids[right], pa.string()),
+            "similarity": pa.array([r[3] for r in rows], pa.float32()),
+            "kind": pa.array([r[4][0] for r in rows], pa.string()),
+            "kinds": pa.array([r[4] for r in rows], pa.list_(pa.string())),
+            "reason": pa.array([r[5] for r in rows], pa.string()),
+            "same_text": pa.array([r[6] for r in rows], pa.bool_()),
+        }
+    )
+
+
+def counts(table: pa.Table) -> dict:
+    """{"contradictions", "records", "kinds"} of the pairs of a table as the step stores it."""
+    kinds = Counter(pc.list_flatten(table["kinds"]).to_pylist())
+    both = pa.chunked_array([*table["left_id"].chunks, *table["right_id"].chunks], pa.string())
+    return {
+        "contradictions": table.num_rows,
+        "records": pc.count_distinct(both).as_py(),
+        "kinds": {kind: kinds.get(kind, 0) for kind in KINDS},
+    }
+
+
+def compared_again(
+    dataset: Dataset, result: Result, pairs: Pairs, first: np.ndarray, kept: np.ndarray,
+    changed: Mapping[str, Mapping[int, str]],
+) -> pa.Table:  # fmt: skip
+    """The table of a stored `contradictions` result as the records stand now, in the order of the step.
+
+    `pairs` and `first`: of the `duplicates` result and of the prompts (`first_copies`). `kept` (N,) bool: the records still in the
+    data. `changed`: "response" and "category" -> row -> what stands there now. Only pairs that a removed or changed record has a
+    part in are compared anew; what they contradict may be new, gone, or held by another copy of the prompt.
+    """
+    params = DEFAULTS | dict(result.params)
+    near = pairs.over(max(params["threshold"], pairs.floor))
+    rows = np.unique(
+        np.concatenate([np.flatnonzero(~kept), *(np.fromiter(c, np.int64, len(c)) for c in changed.values())])
+    )
+    ids = np.array(dataset.ids(), dtype=object)
+    touched = np.unique(first[rows.astype(np.int64)])
+    own, other = first[near.left], first[near.right]
+    mine = np.isin(own, touched) | np.isin(other, touched)
+    near = Pairs(near.left[mine], near.right[mine], near.similarity[mine], near.floor)
+    asked = np.flatnonzero(np.isin(first, np.unique(np.concatenate([touched, own[mine], other[mine]]))))
+    asked = asked[kept[asked]]
+    columns = {}
+    for name in COLUMNS:
+        values = dict(zip(asked.tolist(), dataset.column(name).take(pa.array(asked)).to_pylist(), strict=True))
+        columns[name] = values | {row: text for row, text in changed.get(name, {}).items() if row in values}
+    variants = _variants_of(first, asked, columns, params["variants"])[0]
+    within = np.isin(first, touched)
+    candidates = (one for one in _candidates(near, first, variants, kept) if within[one[0]] or within[one[1]])
+    new, _ = _compared(candidates, columns, first, params["overlap"])
+    table, old = result.table(), pa.array(ids[within], pa.string())
+    stays = pc.invert(pc.or_(pc.is_in(table["left_id"], old), pc.is_in(table["right_id"], old)))
+    again = _table(new, ids)
+    found = pa.concat_tables([table.select(again.column_names).filter(stays).cast(again.schema), again])
+    rank, at = {kind: i for i, kind in enumerate(KINDS)}, {one: n for n, one in enumerate(ids)}
+    keys = [
+        (not r["same_text"], rank[r["kind"]], -len(r["kinds"]), -r["similarity"], at[r["left_id"]], at[r["right_id"]])
+        for r in found.to_pylist()
+    ]
+    return found.take(pa.array(sorted(range(len(keys)), key=keys.__getitem__), pa.int64()))
+
+
 def _variants(first: np.ndarray, columns: dict, most: int) -> tuple[dict[int, list[int]], int]:
     """Of each prompt with copies (by its first record) the records that differ in category or answer, `most` at the most;
     and how many prompts have more."""
+    return _variants_of(first, np.flatnonzero(np.isin(first, first[first != np.arange(len(first))])), columns, most)
+
+
+def _variants_of(first: np.ndarray, rows: np.ndarray, columns: dict, most: int) -> tuple[dict[int, list[int]], int]:
     found: dict[int, dict] = {}
-    for row in np.flatnonzero(np.isin(first, first[first != np.arange(len(first))])).tolist():
+    for row in rows.tolist():
         kinds = found.setdefault(int(first[row]), {})
         kinds.setdefault((columns["category"][row], canonical_text(columns["response"][row] or "")), row)
     cut = sum(len(kinds) > most for kinds in found.values())
     return {row: list(kinds.values())[:most] for row, kinds in found.items()}, cut
 
 
-def _candidates(near: Pairs, first: np.ndarray, variants: dict[int, list[int]]) -> Iterator[tuple[int, int, float]]:
-    """Pairs of records to compare, with the similarity of their prompts: among copies, then among near-equal prompts."""
+def _candidates(
+    near: Pairs, first: np.ndarray, variants: dict[int, list[int]], kept: np.ndarray | None = None
+) -> Iterator[tuple[int, int, float]]:
+    """Pairs of records to compare, with the similarity of their prompts: among copies, then among near-equal prompts. With `kept`
+    (N,) bool, every record that may be compared is among the variants."""
+
+    def of(row: int) -> list[int]:
+        return variants.get(row, [row] if kept is None or kept[row] else [])
+
     for group in variants.values():
         yield from ((a, b, 1.0) for at, a in enumerate(group) for b in group[at + 1 :])
     seen: set[tuple[int, int]] = set()
@@ -232,4 +315,4 @@ def _candidates(near: Pairs, first: np.ndarray, variants: dict[int, list[int]]) 
         key = (min(i, j), max(i, j))
         if i != j and key not in seen:
             seen.add(key)
-            yield from ((min(a, b), max(a, b), similarity) for a in variants.get(i, [i]) for b in variants.get(j, [j]))
+            yield from ((min(a, b), max(a, b), similarity) for a in of(i) for b in of(j))

@@ -265,7 +265,7 @@ def run(inputs: Inputs) -> Output:
 
 
 def counted_again(given: np.ndarray, confident: np.ndarray, classes: int) -> float:
-    """The estimated share of right labels, 0..1, of records (N,) with these given labels and the confident ones of the step (-1: none).
+    """The estimated share of right labels, 0..1, of records (N,) with these given labels and the step's confident ones (-1: none).
 
     The trace of the calibrated joint, as in `run`; the classifier and its thresholds stay those that learned from the imported labels.
     """

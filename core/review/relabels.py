@@ -78,6 +78,15 @@ def relabelled(store: Store, field: str) -> dict[str, Change]:
     return force
 
 
+def fields(store: Store) -> list[str]:
+    """The columns on which any label was ever changed."""
+    from sqlalchemy import select
+
+    own = tables().relabels.c
+    with reading(store) as connection:
+        return sorted(connection.execute(select(own.field).distinct()).scalars())
+
+
 def rule_of(store: Store, entry: int) -> dict[str, Any] | None:
     """{"field", "rule"} of an entry that relabels; None for another entry. What a recipe needs to repeat it."""
     from sqlalchemy import select

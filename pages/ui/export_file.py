@@ -13,13 +13,15 @@ import streamlit as st
 
 from core import jobs
 from core.actions.decisions import open_reviews
-from core.actions.exporting import corrected, export_records, split_path
+from core.actions.exporting import export_records, first_written, split_path
+from core.actions.inforce import Corrections, corrections_of
 from core.dataset.selected import Selected
 from core.dataset.writing import FORMATS, suffix_of
 from core.errors import QuadrantError
+from core.review.ledger import newest
 from core.workspace import Dataset, Workspace
 from pages.ui import records, state
-from pages.ui.export_lists import asking
+from pages.ui.export_lists import asking, plural
 from pages.ui.jobs import launch
 from pages.ui.safe import literal, short, visible
 
@@ -59,21 +61,26 @@ def size_text(count: float) -> str:
     return f"{count:.1f} GB"
 
 
-def _written(data: Dataset, ids: tuple[str, ...], to: str, responses: dict[str, str] | None = None) -> bytes:
-    at, out = records.positions(data), io.BytesIO()
-    FORMATS[to].write(Selected(data, np.array([at[i] for i in ids], np.int64), responses or {}), out)
-    return out.getvalue()
+@st.cache_data(max_entries=32, show_spinner="Writing the first record…")
+def _first(key: tuple, to: str, _data: Dataset, _choice: "Choice", _how: Mapping[str, Any]) -> tuple[int, bytes]:
+    """How many records before the first one are left out, and that one as it is written."""
+    at = records.positions(_data)
+    rows = np.fromiter((at[i] for i in _choice.ids), np.int64, len(_choice.ids))
+    store = open_reviews(state.workspace())
+    return first_written(
+        _data, store, rows, to, _choice.corrections, _how["leave_out"], _how["limit"], _how["tokenizer"]
+    )
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _preview(digest: str, record_id: str, to: str, response: str | None, _data: Dataset) -> bytes:
-    return _written(_data, (record_id,), to, None if response is None else {record_id: response})
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def _estimate(digest: str, ids: tuple[str, ...], to: str, count: int, _data: Dataset) -> float:
+def _estimate(
+    digest: str, ids: tuple[str, ...], to: str, count: int, marks: tuple, _data: Dataset, edits: bool
+) -> float:
     """Bytes of `count` records, from those of `ids`."""
-    return len(_written(_data, ids, to)) * count / len(ids)
+    at, out = records.positions(_data), io.BytesIO()
+    found = corrections_of(_data, open_reviews(state.workspace()), ids) if edits else Corrections()
+    FORMATS[to].write(Selected(_data, np.array([at[i] for i in ids], np.int64), found.responses, found.labels), out)
+    return len(out.getvalue()) * count / len(ids)
 
 
 def _sample(ids: tuple[str, ...]) -> tuple[str, ...]:
@@ -86,13 +93,13 @@ def _sample(ids: tuple[str, ...]) -> tuple[str, ...]:
 
 def preview(data: Dataset, choice: Choice, to: str) -> None:
     """The first record exactly as it will be written, and about how large all of it is."""
-    sample = _sample(choice.ids)
+    how = {name: choice.how.get(name) for name in ("leave_out", "limit", "tokenizer")}
+    marks = newest(open_reviews(state.workspace()))
     ending = suffix_of(data, to)
     st.markdown("**The first record, as it will be written**")
     try:
-        first = choice.ids[0]
-        responses = corrected(data, open_reviews(state.workspace()), [first])[0] if choice.corrections else {}
-        content = _preview(data.digest, first, to, responses.get(first), data)
+        key = (str(data.path), data.digest, hash(choice.ids), choice.corrections, *how.values(), marks)
+        skipped, content = _first(key, to, data, choice, how)
         if ending in BINARY:
             _cells(content, ending)
         else:
@@ -103,13 +110,29 @@ def preview(data: Dataset, choice: Choice, to: str) -> None:
             )
             if len(text) > PREVIEW:
                 st.caption(f"The first {PREVIEW:,} of {len(text):,} characters.")
-        weight = _estimate(data.digest, sample, to, len(choice.ids), data)
+        if skipped:
+            st.caption(
+                f"{plural(skipped)} before it {'is' if skipped == 1 else 'are'} left out: the trainer would drop or refuse."
+            )
+        if choice.how.get("split"):
+            st.caption("It goes into one of the splits; each file begins with its own first record.")
+        _weight(data, choice, to, marks)
     except QuadrantError as error:
         st.warning(literal(error, 400))
-        return
-    exact = len(sample) == len(choice.ids)
+
+
+def _weight(data: Dataset, choice: Choice, to: str, marks: tuple[int, int]) -> None:
+    """How many records are written, and about how large the file is."""
+    count, lost = len(choice.ids), choice.how.get("lost")
+    sample = _sample(choice.ids)
+    weight = _estimate(data.digest, sample, to, count - (lost or 0), marks, data, choice.corrections)
+    said = f"{count:,} records"
+    if choice.how.get("leave_out"):
+        said = f"{count - lost:,} of {count:,} records, {lost:,} left out" if lost is not None else (
+            f"Up to {count:,} records: how many are left out is known when they are checked")  # fmt: skip
+    exact = len(sample) == count and not choice.how.get("leave_out")
     how = "" if exact else f", estimated from {len(sample):,} of them"
-    st.caption(f"{len(choice.ids):,} records, {'' if exact else 'about '}{size_text(weight)}{how}.")
+    st.caption(f"{said}, {'' if exact else 'about '}{size_text(weight)}{how}.")
 
 
 def _cells(content: bytes, ending: str) -> None:
@@ -231,9 +254,7 @@ def done(workspace: Workspace) -> None:
         )
         st.code(str(path), language=None)
         st.caption(f"SHA-256 `{manifest['sha256']}`")
-        put_in = manifest["subset"].get("corrections", ())
-        if put_in:
-            st.markdown(f":material/edit_note: {len(put_in):,} corrected responses; the originals are in the manifest.")
+        _edits(manifest)
         for one in manifest["subset"].get("corrections_left_out", ())[:5]:
             st.markdown(f":material/info: {literal(one['record_id'])} left as imported: {literal(one['why'], 200)}")
         for note in manifest["notes"]:
@@ -323,11 +344,26 @@ def _done_split(path: Path, manifest: Mapping[str, Any]) -> None:
             told.append(f"Furthest from its share: {worst['stratum']} in {worst['split']}, {got}.")
         st.caption(literal(" ".join(told), 600))
         st.code(str(path.parent), language=None)
+        _edits(manifest)
         _left_out(manifest)
         for note in manifest["notes"]:
             st.markdown(f":material/info: {literal(note, 300)}")
         with st.expander("Manifest"):
             st.json(dict(manifest), expanded=1)
+
+
+def _edits(manifest: Mapping[str, Any]) -> None:
+    """What was put in, and where a source row stands for several records."""
+    chosen = manifest["subset"]
+    for kind, what in (("corrections", "corrected responses"), ("labels", "changed labels")):
+        if chosen.get(kind):
+            st.markdown(
+                f":material/edit_note: {len(chosen[kind]):,} {what} written; the originals are in the manifest."
+            )
+    if manifest.get("rows", manifest["records"]) != manifest["records"]:
+        st.markdown(
+            f":material/info: {manifest['rows']:,} rows of the source: one that gave several records is written once."
+        )
 
 
 def _left_out(manifest: Mapping[str, Any]) -> None:

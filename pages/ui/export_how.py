@@ -99,7 +99,8 @@ def _preflight(workspace: Workspace, choice: Choice, to: str) -> Mapping[str, An
         help="The manifest names every record that was left out. Otherwise one such record stops the export.",
     )  # fmt: skip
     state.remember("export.leave_out", leave_out)
-    return {"leave_out": leave_out, "limit": limit, "tokenizer": tokenizer or None}
+    lost = len(found[1].lost) if found and found[0] == asked else None
+    return {"leave_out": leave_out, "limit": limit, "tokenizer": tokenizer or None, "lost": lost}
 
 
 def _findings(found: Preflight) -> None:

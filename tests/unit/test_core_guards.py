@@ -11,7 +11,8 @@ ROOT = Path(__file__).resolve().parents[2]
 HEAVY = {"torch", "umap", "hdbscan", "sklearn", "transformers", "sentence_transformers", "pynndescent", "numba"}
 ACTIONS = {  # within core/actions, from the ground up
     "standing": 5, "raters": 5, "titling": 5, "decisions": 6, "naming": 6.5, "reranking": 6.5, "frame": 7, "picks": 7, "rating": 7,
-    "highstakes": 7, "embeddings": 7, "risks": 7.5, "relabelling": 7.5, "summary": 8, "heat": 8, "choosing": 8, "auditing": 8,
+    "highstakes": 7, "embeddings": 7, "risks": 7.5, "relabelling": 7.5, "inforce": 7.6, "mix": 7.8,
+    "summary": 8, "heat": 8, "choosing": 8, "auditing": 8,
     "versions": 8, "rebalancing": 8, "difficulty_sources": 8, "variety": 8, "regions": 8, "holes": 8, "card": 8.5,
     "version_history": 8.5, "readiness": 8.5, "exporting": 9, "recipes": 9, "reporting": 9, "proving": 9,
 }  # fmt: skip
