@@ -1,5 +1,9 @@
 """The map itself: what it is worth, how it is coloured, what the reader picks on it."""
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import streamlit as st
 
@@ -37,6 +41,19 @@ sample that keeps their density; the other records are placed among it.
 """
 
 
+def _embedded(info: Mapping[str, Any]) -> list[str]:
+    """What the vectors are of; of vectors that were given, nobody here knows whether a text was cut."""
+    model = str(info.get("model", ""))
+    name = Path(model).name  # a folder or a file by its name: the whole path stands in the settings
+    if model.endswith(".npy"):
+        return [f"vectors given in {literal(name, 60)}"]
+    cut, limit = info.get("truncated") or 0, info.get("limit")
+    return [
+        f"{literal(name if Path(model).is_absolute() else model, 60)} on the {literal(info.get('text', 'prompt'))}",
+        f"**{cut:,}** texts cut at {limit} tokens" if cut and limit else "no text cut",
+    ]
+
+
 def facts(workspace: Workspace, points: Points) -> None:
     """The figures that keep a map honest, in one line, and the warnings of the steps behind it."""
     embed = current(workspace, "embed")
@@ -54,9 +71,7 @@ def facts(workspace: Workspace, points: Points) -> None:
         )
     said += _origin(info)
     if embed is not None:
-        said.append(f"{literal(embed.info.get('model', ''), 60)} on the {literal(embed.info.get('text', 'prompt'))}")
-        cut, limit = embed.info.get("truncated") or 0, embed.info.get("limit")
-        said.append(f"**{cut:,}** texts cut at {limit} tokens" if cut and limit else "no text cut")
+        said += _embedded(embed.info)
     st.caption(" · ".join(said))
     if points.preview:
         jobs.waiting_for("map", "The map")
