@@ -68,7 +68,7 @@ def preview(
             chosen = replace(chosen, sheet=sheet, lists=lists)
         error, kind, notes = "", source.format, list(source.notes)
         if not head:
-            error = no_rows(Path(path).name, source.columns)
+            error = no_rows("The file", source.columns)
         elif not good:
             error = f"None of the first rows can be read: {head[0].reason}, at line {head[0].line}."
             if head[0].reason == NOT_UTF8:
