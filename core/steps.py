@@ -44,7 +44,7 @@ STEPS: dict[str, Step] = {
         "core.embedding.layout:run", 2, "Lay out the map (UMAP)", ("training", "production?"),
         needs=("embed", "neighbours", "embed:production?"),
     ),
-    "clusters": Step("core.embedding.clusters:run", 3, "Find and name clusters", needs=("embed", "neighbours")),
+    "clusters": Step("core.embedding.clusters:run", 4, "Find and name clusters", needs=("embed", "neighbours")),
     "duplicates": Step("core.quality.duplicates:run", 1, "Find near-duplicates", needs=("embed",)),
     "word_duplicates": Step("core.quality.duplicates:words", 1, "Find near-duplicates by words"),
     "contradictions": Step("core.quality.contradictions:run", 1, "Find contradictions", needs=("duplicates",)),
@@ -244,16 +244,24 @@ def order(
 
 
 def analysis(workspace: Workspace, everything: bool = False) -> tuple[list[str], dict[str, str]]:
-    """The steps that can run on what the workspace holds, and for the others the reason why not; `everything`: the asked ones too."""
+    """The steps that can run on what the workspace holds, and for the others the reason why not; `everything`: the asked ones too.
+
+    Of the asked ones a step runs unasked whose module says that these data want it: `wanted(params, datasets)`.
+    """
     able, unable = [], {}
-    for name in STEPS:
-        if STEPS[name].asked and not everything:
-            continue
+    for name, step in STEPS.items():
+        wanted = None
+        if step.asked and not everything:
+            wanted = getattr(_module(step)[0], "wanted", None)
+            if wanted is None:
+                continue
         try:
-            plan(workspace, name)
-            able.append(name)
+            found = plan(workspace, name)
+            if wanted is None or wanted(found.params, found.datasets):
+                able.append(name)
         except MissingInput as error:
-            unable[name] = str(error)
+            if wanted is None:
+                unable[name] = str(error)
     return able, unable
 
 

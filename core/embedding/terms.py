@@ -1,41 +1,24 @@
 """Names for groups of texts: the words and short phrases that set a group apart (class-based TF-IDF)."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
-from core.embedding.words import is_spaceless, marked_tokens, shingles
+from core.embedding.phrases import PER_TEXT, is_word, lists, terms_of
+from core.embedding.words import is_spaceless
 
 PER_GROUP = 400  # texts looked at in each group, evenly spaced
-PER_TEXT = 150  # words looked at in each text
 CANDIDATES = 40
 COMMON = 0.5  # a word in more than half of all texts says nothing of a group
 OFTEN = 0.08  # a word in fewer of the group's texts does not name it
+SELDOM = 0.02  # the same, where too few words are that frequent
 ENOUGH = 3  # terms to choose from, or rarer ones are taken too
-SMOOTH = 0.1  # share of texts added to what a word has in all groups together
+POWER = 3  # or words that many groups share come first; chosen among 1, 1.5, 2 and 3 by benchmarks/bench_names.py
+MANY = 0.25  # a term as common as here in more than this share of the groups names none of them
+JOINED = 0.3  # of the texts with its first word hold a phrase such as "shortness of breath", or it is none
 WEAK = 0.3  # of a word that needs another beside it: "acute", "syndrome"
 FLOOR = 0.1  # what is left of a word whose texts lie anywhere
-
-
-@lru_cache(maxsize=1)
-def stop_words() -> frozenset[str]:
-    """The words of stopwords.txt, all languages together."""
-    return frozenset(word for name, words in _lists().items() if name != "weak" for word in words)
-
-
-@lru_cache(maxsize=1)
-def _lists() -> dict[str, frozenset[str]]:
-    found: dict[str, list[str]] = {}
-    for line in Path(__file__).with_name("stopwords.txt").read_text("utf-8").splitlines():
-        if line.startswith("["):
-            found[name := line.strip("[] ")] = []
-        elif line and not line.startswith("#"):
-            found[name] += line.split()
-    return {name: frozenset(words) for name, words in found.items()}
 
 
 def name_groups(
@@ -46,9 +29,11 @@ def name_groups(
 ) -> dict[int, list[str]]:
     """Distinguishing terms of each group, best first; no two groups get the same list.
 
-    Weight of term t in group c: p(t, c) * ln(1 + C / (s + sum_c' p(t, c')))^2, with p the share of the group's texts that hold t, so
-    that one long text cannot name a group (class-based TF-IDF, Grootendorst 2022, eq. 1, on shares instead of counts; squared, or
-    words that many groups share come first; s = 0.1, or two texts of a small group outweigh a word that most of it holds).
+    Weight of term t in group c: p(t, c) * ln(1 + C / a)^3, with p the share of the group's texts that hold t, so that one long text
+    cannot name a group, and a = sum over the C groups of min(1, p(t, c') / p(t, c)): in how many groups t is as common as here
+    (class-based TF-IDF, Grootendorst 2022, eq. 1, on shares instead of counts, and with the spread relative to c instead of the sum,
+    or a word that most of c and half of another hold would outweigh c's own). Where a is more than a quarter of the groups, t names
+    none. Of words that name nothing alone ("symptoms", "syndrome") a name holds one at most.
     `background` counts as one more group: what is as common there names nothing. A phrase stands in for its words when it is about as
     frequent. With `vectors`, the embedding of each text by group (None: of the background), a term counts by how far the texts that
     hold it, anywhere, lie towards the group: "every" lies nowhere, "heart" lies somewhere, in any language and without a tagger.
@@ -56,16 +41,18 @@ def name_groups(
     every = {**groups, None: background} if len(background) else dict(groups)
     rows = {group: _evenly(len(texts)) for group, texts in every.items()}
     surfaces: dict[str, Counter] = {}
-    said = {group: [_terms(every[group][i], surfaces) for i in rows[group]] for group in every}
+    said = {group: [terms_of(every[group][i], surfaces) for i in rows[group]] for group in every}
     held = {group: Counter(t for terms in found for t in terms) for group, found in said.items()}
     sizes = {group: max(1, len(found)) for group, found in said.items()}
-    total, everywhere = Counter(), Counter()
-    for group, counter in held.items():
-        for term, n in counter.items():
-            total[term] += n / sizes[group]
-            everywhere[term] += n
+    everywhere: Counter = Counter()
+    for counter in held.values():
+        everywhere.update(counter)
+    for term in [t for t in everywhere if _loose(t, everywhere)]:
+        for counter in held.values():
+            counter.pop(term, None)
     common = {t for t, n in everywhere.items() if n > COMMON * sum(sizes.values())} if len(groups) > 2 else set()
-    weights = {group: _weights(held[group], sizes[group], total, len(every), common) for group in groups}
+    shares = _shares(held, sizes)
+    weights = {group: _weights(held[group], sizes[group], shares, len(every), common) for group in groups}
     if vectors and groups:
         _aim(weights, said, {group: np.asarray(vectors[group], np.float32)[rows[group]] for group in every})
     names: dict[int, list[str]] = {}
@@ -74,9 +61,10 @@ def name_groups(
         ranked = sorted(weight, key=lambda t, w=weight: (-w[t], t))[: 5 * CANDIDATES]
         if any(is_spaceless(t[0]) for t in ranked):
             joined = "\n".join(every[group][i][: 12 * PER_TEXT].lower() for i in rows[group])
-            ranked = [t for t in ranked if not is_spaceless(t[0]) or _is_word(t, joined)]
-        terms = _pick(ranked[:CANDIDATES], held[group], count + 6)
+            ranked = [t for t in ranked if not is_spaceless(t[0]) or is_word(t, joined)]
+        terms, spare = _once_weak(_pick(ranked[:CANDIDATES], held[group], count + 6))
         size = min(count, len(terms))
+        terms += spare
         while size < len(terms) and tuple(sorted(terms[:size])) in taken:
             size += 1
         shown = terms[:size]
@@ -137,92 +125,67 @@ def titles(terms: Mapping[int, Sequence[str]], otherwise: str = "group") -> dict
     return found
 
 
-_NUMBER = re.compile(
-    r"[\d.,:/+–-]*\d[\d.,:/+–-]*(st|nd|rd|th|am|pm|mg|mcg|ml|kg|cm|mm|[xywhdfs])?"
-)  # "17", "34+5", "70kg", "46f"
-_CONTRACTION = re.compile(r"(n['’]t|['’](s|m|re|ve|ll|d))$")  # "he's" is "he"; "patient's" is "patient"
+def _loose(term: str, everywhere: Counter) -> bool:
+    """Whether a phrase only happens to be joined: "facts of gout", where "facts" are of many things; not "shortness of breath"."""
+    head, *rest = term.split(" ")
+    return not lists()["inside"].isdisjoint(rest) and everywhere[term] < JOINED * everywhere[head]
 
 
-def _terms(text: str, surfaces: dict[str, Counter]) -> set[str]:
-    """Lower-case words, runs of two and three of them without stop words, and 2–4 character pieces of scripts without spaces."""
-    found: set[str] = set()
-    run: list[str] = []
-    stop = stop_words()
-    starts = True  # of a sentence, where a capital says nothing
-    for token, ends in marked_tokens(text[: 12 * PER_TEXT])[:PER_TEXT]:
-        first, starts = starts, ends
-        if is_spaceless(token):
-            found.update(s for s in shingles(token, 2, 4) if len(s) > 1 and not _dull(s))
-            run = []
-            continue
-        word = _CONTRACTION.sub("", token.lower())
-        token = token[: len(word)]
-        if word in stop or len(word) < 2 or _NUMBER.fullmatch(word):
-            run = []
-            continue
-        told = not first or not token.istitle()
-        surfaces.setdefault(word, Counter())[token if told else word] += 10 if told else 1
-        run = [*run[-2:], word]
-        found.update(" ".join(run[n:]) for n in range(len(run)))
-        if ends:
-            run = []
+def _shares(held: Mapping[int | None, Counter], sizes: Mapping[int | None, int]) -> dict[str, np.ndarray]:
+    """{term: share of the texts that hold it, of each group that has it}."""
+    found: dict[str, list[float]] = {}
+    for group, counter in held.items():
+        for term, n in counter.items():
+            found.setdefault(term, []).append(n / sizes[group])
+    return {term: np.array(values) for term, values in found.items()}
+
+
+def _weights(
+    held: Counter, size: int, shares: Mapping[str, np.ndarray], groups: int, common: set[str]
+) -> dict[str, float]:
+    """{term: weight} of the terms that may name a group; rarer ones only where too few are frequent."""
+    weak, alone = lists()["weak"], lists()["never alone"]
+    least = 1 if size < 4 else 2
+    found: dict[str, float] = {}
+    for fewer in (max(least, OFTEN * size), max(least, SELDOM * size), least, 1):
+        for term, n in held.items():
+            if n < fewer or term in common or term in found:
+                continue
+            share = n / size
+            alike = float(np.minimum(shares[term] / share, 1).sum())  # groups in which it is as common, itself included
+            if (groups > 4 and alike > MANY * groups) or term in alone:
+                continue
+            found[term] = share * float(np.log1p(groups / alike)) ** POWER
+            if weak.issuperset(term.split()):
+                found[term] *= WEAK
+        if sum(not weak.issuperset(t.split()) for t in found) >= (ENOUGH if fewer > SELDOM * size else 1):
+            break  # otherwise rarer words: some are better than none
     return found
 
 
-def _dull(piece: str) -> bool:
-    """A piece that is a function word, or begins or ends with one: cut in the wrong place."""
-    stop = stop_words()
-    return any(cut in stop for cut in (piece, piece[0], piece[-1], piece[:2], piece[-2:]))
-
-
-def _is_word(piece: str, text: str) -> bool:
-    """Whether a piece of a script without spaces stands free: what comes before it, and after it, varies.
-
-    "女性患" is always followed by "者" and is cut in the wrong place; "高血压" is followed by many things.
-    """
-    before, after, count, at = Counter(), Counter(), 0, text.find(piece)
-    while at >= 0:
-        left, right = text[at - 1 : at], text[at + len(piece) : at + len(piece) + 1]
-        before[left if left and is_spaceless(left) else f"edge {count}"] += 1  # an edge is as good as any other letter
-        after[right if right and is_spaceless(right) else f"edge {count}"] += 1
-        count += 1
-        at = text.find(piece, at + 1)
-    return count > 0 and (count < 3 or max(before.most_common(1)[0][1], after.most_common(1)[0][1]) <= 0.6 * count)
-
-
-def _weights(held: Counter, size: int, total: Counter, groups: int, common: set[str]) -> dict[str, float]:
-    fewest = 1 if size < 4 else max(2, OFTEN * size)
-    for fewer in (
-        fewest,
-        min(2, fewest),
-        1,
-    ):  # texts that share few words or none: some of their words are better than none
-        fewest = fewer
-        if sum(n >= fewest and term not in common for term, n in held.items()) >= ENOUGH:
-            break
-    weak = _lists()["weak"]
-    return {
-        term: float(n / size * np.log1p(groups / (SMOOTH + total[term])) ** 2)
-        * (WEAK if weak.issuperset(term.split()) else 1.0)
-        for term, n in held.items()
-        if n >= fewest and term not in common
-    }
-
-
 def _pick(ranked: list[str], held: Counter, count: int) -> list[str]:
+    place = {t: n for n, t in enumerate(ranked)}
     chosen: list[str] = []
     for term in ranked:
-        longer = [t for t in ranked if t != term and _inside(term, t) and held[t] >= 0.6 * held[term]]
-        longer = [t for t in longer if len(t) <= 40]
+        # Never split a term: what nearly always comes with it belongs to it, however it ranks ("gamma heavy chain" disease).
+        near = (t for t in held if held[t] >= (0.6 if t in place else 0.8) * held[term] and t != term and len(t) <= 40)
+        longer = [t for t in near if _inside(term, t) and (t in place or f" {term} " in f" {t} ")]
         if longer:
             length = len if is_spaceless(term[0]) else lambda t: t.count(" ")
-            term = max(longer, key=lambda t: (length(t), -ranked.index(t)))
+            term = max(longer, key=lambda t: (length(t), -place.get(t, len(place)), t))
         if any(_inside(term, c) or _inside(c, term) or _overlap(term, c) or _kin(term, c) for c in chosen):
             continue
         chosen.append(term)
         if len(chosen) == count:
             break
     return chosen
+
+
+def _once_weak(terms: list[str]) -> tuple[list[str], list[str]]:
+    """The terms, and those of them that only repeat what a weak one before them said: "syndrome" after "symptoms"."""
+    weak = lists()["weak"]
+    low = [t for t in terms if weak.issuperset(t.split())]
+    return [t for t in terms if t not in low[1:]], low[1:]
 
 
 def _inside(short: str, long: str) -> bool:

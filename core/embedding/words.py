@@ -4,7 +4,7 @@ import re
 
 _SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _TOKEN = re.compile(rf"[{_SPACELESS}]+|[^\W_{_SPACELESS}]+(?:[-'’.][^\W_{_SPACELESS}]+)*")
-_BREAK = re.compile(r"[.,;:!?()\[\]{}\"“”|\n•]|\s[-–—]\s")
+_BREAK = re.compile(r"[.,;:!?/()\[\]{}\"“”|\n•]|\s[-–—]\s")
 _IS_SPACELESS = re.compile(rf"[{_SPACELESS}]")
 
 

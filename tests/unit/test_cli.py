@@ -114,7 +114,9 @@ def test_check_exits_by_its_gates(made, tmp_path):
 
 def test_status_and_diff(made, tmp_path):
     facts = json.loads(call("status", "-w", str(made / "ws"), "--json"))
-    assert facts["datasets"]["training"]["records"] == 20
+    assert facts["datasets"]["training"]["records"] == 20 and "diversity" not in facts
+    facts = json.loads(call("status", "-w", str(made / "ws"), "--diversity", "--json"))
+    assert facts["diversity"]["measures"][0]["measure"] == "vendi"
     source = tmp_path / "b.jsonl"
     source.write_text("".join(json.dumps(r) + "\n" for r in ROWS[:15]))
     call("import", str(source), "-w", str(tmp_path / "w"))

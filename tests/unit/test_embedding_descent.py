@@ -118,18 +118,6 @@ def test_votes():
     assert smallest_of(500, 1_000_000, 100_000) == 50 and smallest_of(0, 1_000_000, 90_000) == 100
 
 
-def test_first_view_leaves_out_few_far_points_only():
-    points = np.random.default_rng(0).standard_normal((4000, 2)).astype(np.float32)
-    whole = layout.view(points)
-    assert whole["outside"] == 0 or whole["outside"] < 40
-    points[:5] = [[80, 0], [-90, 3], [0, 70], [1, -60], [50, 50]]
-    box = layout.view(points)
-    assert box["x"][1] < 10 and box["y"][0] > -10 and 5 <= box["outside"] < 60
-    assert layout.view(points[:0])["outside"] == 0
-    square = np.stack(np.meshgrid(np.arange(50.0), np.arange(50.0)), -1).reshape(-1, 2)
-    assert layout.view(square) == {"x": [0.0, 49.0], "y": [0.0, 49.0], "outside": 0}
-
-
 def test_gpu_only_when_there_is_one(monkeypatch):
     """cuML is called with the graph and our curve; without a device it is not."""
     import sys

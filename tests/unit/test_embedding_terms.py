@@ -1,8 +1,12 @@
 """Names of groups: distinguishing, distinct, without boilerplate, in scripts with and without spaces."""
 
-import numpy as np
+from collections import Counter
 
-from core.embedding.terms import name_groups, titles
+import numpy as np
+import pytest
+
+from core.embedding.phrases import terms_of
+from core.embedding.terms import _shares, _weights, name_groups, titles
 from core.embedding.words import features, tokens
 
 
@@ -84,3 +88,48 @@ def test_the_embedding_tells_a_word_of_the_subject_from_one_that_lies_anywhere()
 def test_the_order_of_the_texts_changes_no_name():
     texts = ["sore throat and fever", "throat swab", "fever at night", "swollen throat"] * 5
     assert name_groups({0: texts, 1: ["broken wrist"] * 9}) == name_groups({0: texts[::-1], 1: ["broken wrist"] * 9})
+
+
+def test_a_phrase_keeps_its_inner_particle_and_a_name_of_a_person_its_von():
+    groups = {
+        0: [f"shortness of breath on stairs {n}" for n in range(9)],
+        1: [f"bleeding in von Willebrand disease {n}" for n in range(9)],
+        2: [f"dolor de cabeza fuerte {n}" for n in range(9)],
+    }
+    names = name_groups(groups)
+    assert any("shortness of breath" in t for t in names[0])
+    assert any("von Willebrand disease" in t for t in names[1]) and "dolor de cabeza" in " ".join(names[2])
+
+
+def test_what_nearly_always_follows_belongs_to_the_term():
+    names = name_groups({0: ["gamma heavy chain disease"] * 3 + ["gout"] * 3, 1: ["fracture"] * 6})
+    assert "gamma heavy chain disease" in names[0]
+
+
+def test_a_word_as_common_in_many_groups_names_none_and_weak_words_come_once():
+    """ "people" and "syndrome" stand in every group: only what is a group's own is left, after one word for how it is asked."""
+    kinds = ("albinism", "gout", "rickets", "lupus", "scurvy", "measles", "anthrax", "mumps")
+    groups = {
+        n: [f"what are the {'symptoms' if n < 1 else 'facts'} of {kind} syndrome, type {i}" for i in range(9)]
+        for n, kind in enumerate(kinds)
+    }
+    names = name_groups(groups)
+    said = [w.lower() for terms in names.values() for t in terms for w in t.split()]
+    assert all(kind in " ".join(names[n]).lower() for n, kind in enumerate(kinds))
+    assert "type" not in said and "facts" not in said
+    assert sum(t in ("symptoms", "syndrome", "type") for t in names[0]) <= 1
+
+
+def test_a_phrase_is_not_left_open():
+    found = terms_of("genetic changes related to Wilson disease", {})
+    assert {"genetic changes", "wilson disease"} <= found
+    assert not any(t.endswith(" related") or t.startswith("related ") for t in found)
+
+
+def test_the_weight_is_the_share_times_the_cubed_logarithm_of_the_spread():
+    """Four groups; the term in .5 of one and .25 of another: as common as in 1.5 groups. ln(1 + 4 / 1.5)^3 * .5 = 1.09668."""
+    held = {0: Counter(gout=2, other=4), 1: Counter(gout=1), 2: Counter(), 3: Counter()}
+    sizes = dict.fromkeys(held, 4)
+    found = _weights(held[0], 4, _shares(held, sizes), 4, set())
+    assert found["gout"] == pytest.approx(0.5 * np.log(1 + 4 / 1.5) ** 3) == pytest.approx(1.09668, abs=1e-5)
+    assert found["other"] == pytest.approx(np.log(5) ** 3)
