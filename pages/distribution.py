@@ -25,12 +25,13 @@ def page() -> None:
         )
     title = found[column]
     try:
-        standing = bool(touched(workspace)) and st.toggle(
-            "As it stands: without removed records, with the labels that rules changed",
+        standing = touched(workspace, data) and st.toggle(
+            "As it stands: without removed records, with the labels that were changed",
             True,
             key="distribution.standing",
         )
         seen = view(workspace, data, column, standing)
+        imported = view(workspace, data, column) if seen.standing else seen
     except QuadrantError as error:
         st.error(literal(error, 500))
         return
@@ -38,11 +39,13 @@ def page() -> None:
         _alone(workspace, data, seen, title)
         return
     distribution_numbers.sides(workspace, data, seen.info, column)
+    if seen.standing:
+        distribution_numbers.moved(seen.info, imported.info)
     distribution_numbers.headline(seen.info)
     clicked = distribution_chart.charts(seen)
     ticked = distribution_chart.table(seen)
     chosen = list(dict.fromkeys([*clicked, *ticked]))
-    distribution_chart.offer(seen, title, chosen, lambda: labels(workspace, data, column))
+    distribution_chart.offer(seen, title, chosen, lambda: labels(workspace, data, column, seen.standing))
     distribution_plan.show(workspace, data, seen, title)
 
 
@@ -70,7 +73,7 @@ def _alone(workspace, data, seen, title: str) -> None:
         return
     st.caption(f"{counted:,} of {data.count:,} training records have a value here.")
     chosen = distribution_chart.alone(seen)
-    distribution_chart.offer(seen, title, chosen, lambda: labels(workspace, data, seen.column))
+    distribution_chart.offer(seen, title, chosen, lambda: labels(workspace, data, seen.column, seen.standing))
 
 
 page()

@@ -7,8 +7,10 @@ import numpy as np
 
 from core.actions.decisions import open_reviews, verdict_by_record
 from core.actions.highstakes import high_stakes_ids
+from core.actions.inforce import in_force
 from core.errors import InputError
 from core.quality.balance import InBand, in_band, wished
+from core.quality.duplicates import HAND, by_hand, load_pairs, regroup
 from core.review.ledger import pinned_ids, removed_ids
 from core.steps import current
 from core.workspace import Dataset, Workspace
@@ -37,7 +39,7 @@ def downsample(
     ids = data.ids()
     removed = removed_ids(open_reviews(workspace))
     safe = protected_ids(workspace, data) - removed
-    bad = faulty_ids(workspace)
+    bad = faulty_ids(workspace, data)
     influence = _influence(workspace, len(ids))
     chance = np.random.default_rng(seed).permutation(len(ids))
     groups: dict[str, list[int]] = {}
@@ -129,15 +131,18 @@ def band_plan(
     return in_band(np.array(counts), aim, float(told["ratio"]), least, floor, remove, add)
 
 
-def faulty_ids(workspace: Workspace) -> set[str]:
-    """Near-duplicates that are not the keeper of their group, and records that failed an audit."""
-    bad = {i for i, outcome in verdict_by_record(open_reviews(workspace)).items() if outcome == "fail"}
+def faulty_ids(workspace: Workspace, data: Dataset) -> set[str]:
+    """Near-duplicates that are not the keeper of their group, as the groups stand, and records that failed an audit and have no
+    corrected response since."""
+    force = in_force(workspace, data)
+    said = verdict_by_record(open_reviews(workspace))
+    bad = {i for i, outcome in said.items() if outcome == "fail" and i not in force.responses}
     duplicates = current(workspace, "duplicates")
     if duplicates is not None:
-        table = duplicates.table(["record_id", "group", "keeper"])
-        group = table.column("group").to_numpy()
-        keeper = np.asarray(table.column("keeper").to_numpy(zero_copy_only=False), bool)
-        ids = table.column("record_id").to_pylist()
+        ids, chosen = data.ids(), set(workspace.settings().get(HAND, ()))
+        kept = np.array([one not in force.removed for one in ids], dtype=bool)
+        group, keeper = regroup(duplicates, load_pairs(duplicates), duplicates.info["threshold"], kept)
+        keeper = by_hand(group, keeper, np.array([one in chosen for one in ids], dtype=bool))
         bad |= {ids[row] for row in np.flatnonzero((group >= 0) & ~keeper)}
     return bad
 

@@ -146,43 +146,70 @@ def rebalance(
     column: Annotated[str, typer.Option(help="category, language, or any column that can be compared.")] = "category",
     plan: Annotated[str, typer.Option(help="remove, collect, or band: the fewest changes into the band.")] = "band",
     ratio: Annotated[float | None, typer.Option(help="The band, x over or under. Stays set.")] = None,
+    per_class: Annotated[
+        int | None, typer.Option(help="Least records of a category (30-50 in practice). Stays set.")
+    ] = None,
+    per_language: Annotated[
+        int | None, typer.Option(help="Least records of a language (500-1,000). Stays set.")
+    ] = None,
+    more: Annotated[
+        list[str] | None,
+        typer.Option(help='Oversample this value on purpose; may be repeated, "" for none. Stays set.'),
+    ] = None,
+    weight: Annotated[float | None, typer.Option(help="How many times as often as production asks. Stays set.")] = None,
+    imported: Annotated[
+        bool, typer.Option("--imported", help="Plan for the set as imported, decisions since left aside.")
+    ] = False,
     name: Annotated[str | None, typer.Option(help="Keep what stays under this name for export.")] = None,
     json_: Json = False,
 ) -> None:
-    """What would bring training to production's shares; with --name, what stays becomes a named subset."""
+    """What would bring training to production's shares, as the set stands; with --name, what stays becomes a named subset."""
+    import numpy as np
+
     from core.actions.decisions import open_reviews
-    from core.actions.rebalancing import band_plan, downsample, set_balance
-    from core.quality.distribution import column_labels, compare_datasets
-    from core.quality.distribution import rebalance as counts_for
+    from core.actions.inforce import in_force
+    from core.actions.mix import labels_now, mix
+    from core.actions.rebalancing import balance_settings, band_plan, downsample, set_balance
+    from core.actions.standing import NOTHING
     from core.review.subsets import add_subset
 
     if plan not in PLANS:
         raise InputError(f"There is no plan {plan!r}; choose {', '.join(PLANS)}.")
     space = open_workspace(workspace, create=False)
-    if ratio is not None:
-        set_balance(space, ratio=ratio)
-    data, production = space.need(), space.dataset("production")
-    shares = space.shares() if column == "category" else None
-    found = compare_datasets(data, production, shares, column, space.shares_total(), draws=0)
-    labels = column_labels(data, production, column)[0].to_pylist()
-    n = found.training
+    told = {"ratio": ratio, "per_class": per_class, "per_language": per_language, "weight": weight}
+    told = {name: value for name, value in told.items() if value is not None}
+    if more is not None:
+        told["more"] = balance_settings(space)["more"] | {column: [one for one in more if one]}
+    if told:
+        set_balance(space, **told)
+    data = space.need()
+    force = NOTHING if imported else in_force(space, data)
+    found, labels = mix(space, data, column, force), labels_now(space, data, column, force)
+    if not found.info:
+        raise MissingInput(
+            found.why or "There is nothing to compare with. Import a production sample, or give its shares."
+        )
+    categories, shares = found.table["category"], found.table["production_share"]
+    n = np.array(found.table["training"], dtype=np.int64)
     if plan == "band":
-        then = band_plan(
-            space, data, labels, found.categories, n.tolist(), found.production_share.tolist(), column
-        ).counts
+        then = band_plan(space, data, labels, categories, n.tolist(), shares, column).counts
     else:
-        told = counts_for(found)
-        then = told.downsample if plan == "remove" else n + told.add
-    rows = [{"category": c, "now": int(a), "then": int(b)} for c, a, b in zip(found.categories, n, then, strict=True)]
+        then = np.array(found.table["keep"]) if plan == "remove" else n + np.array(found.table["add"])
+    rows = [{"category": c, "now": int(a), "then": int(b)} for c, a, b in zip(categories, n, then, strict=True)]
     if name:
         keep = {r["category"]: min(r["now"], r["then"]) for r in rows}
         ids = downsample(space, data, labels, keep).ids
         add_subset(open_reviews(space), name, ids, by="command line", strategy=f"rebalance: {plan}", dataset_digest=data.digest,
                    params={"column": column, "keep": keep})  # fmt: skip
     removed, added = (int(x) for x in ((n - then).clip(0).sum(), (then - n).clip(0).sum()))
-    facts = {"plan": plan, "column": column, "removed": removed, "added": added, "categories": rows}
+    of = "the set as it stands" if found.standing else "the set as imported"
+    facts = {
+        "plan": plan, "column": column, "of": of, "predicted": bool(found.info.get("predicted")), "removed": removed, "added": added,
+        "categories": rows, "warnings": found.info["warnings"],
+    }  # fmt: skip
     lines = [
-        f"remove {removed:,}, collect {added:,}",
+        f"remove {removed:,}, collect {added:,}, of {of}" + (f" ({force.sentence()})" if found.standing else ""),
+        *found.info["warnings"],
         *(f"{r['category']}: {r['now']:,} -> {r['then']:,}" for r in rows),
     ]
     say(json_, facts, "\n".join(lines))

@@ -301,13 +301,15 @@ def compare_datasets(
     total: int | None = None,
     **options,
 ) -> Comparison:
-    """`compare` over one column of two datasets; `shares` stand in for production records (column category only), counted from
-    `total` requests or, without it, exact."""
+    """`compare` over one column of two datasets; `shares` stand in for production records that are not there or have no value (column
+    category only), counted from `total` requests or, without it, exact. MissingInput when neither is there."""
     left, right, order = column_counts(training, production, column)
-    if right is None:
+    if not right:
         if not shares:
             raise MissingInput(
                 "There is nothing to compare with. Import a production sample, or give the production shares."
+                if right is None
+                else f"No production record has a {column}: its categories can be predicted (step prevalence), or give the shares."
             )
         return compare(left, counted_from(shares, total), sampled=total is not None, order=order, **options)
     return compare(left, right, sampled=True, order=order, **options)

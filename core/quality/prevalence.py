@@ -11,6 +11,8 @@ that training lacks. Neither can be seen from the predictions.
 """
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +22,7 @@ from core.errors import InputError, MissingInput
 from core.quality.duplicates import embedded_text
 from core.quality.labels import folds_of
 from core.quality.softmax import out_of_fold, predict
-from core.workspace import Inputs, Output
+from core.workspace import Dataset, Inputs, Output
 
 DEFAULTS = {
     "column": "category", "folds": 5, "least": 5, "inverse_penalty": 0.0, "draws": 400, "confidence": 0.95, "seed": 0,
@@ -95,6 +97,15 @@ def intervals(shares: np.ndarray, drawn: np.ndarray, confidence: float = 0.95) -
     """((K,), (K,)) percentile intervals of redrawn shares (B, K), each widened to hold its estimate."""
     low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
     return np.minimum(low, shares), np.maximum(high, shares)
+
+
+def wanted(params: Mapping[str, Any], datasets: Mapping[str, Dataset]) -> bool:
+    """Whether an analysis runs this unasked: training has labels in the column, and production none of its own."""
+    column = str(params["column"])
+    training, production = datasets["training"], datasets["production"]
+    if column not in training.columns or training.column(column).null_count == training.count:
+        return False
+    return column not in production.columns or production.column(column).null_count == production.count
 
 
 def run(inputs: Inputs) -> Output:

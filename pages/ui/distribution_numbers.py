@@ -105,6 +105,17 @@ def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"= {value:.3f}"
 
 
+def moved(now: dict, imported: dict) -> None:
+    """What the decisions since the import did to KL."""
+    if not imported:
+        return
+    before, after = ("∞" if "kl" in info["infinite"] else f"{info['kl']:.4f}" for info in (imported, now))
+    st.caption(
+        f":material/history: Everything here is of the set as it stands: KL {after} nats. As imported it was {before} nats, "
+        "which is what the stored step holds."
+    )
+
+
 def _names(names: list[str], most: int = 3) -> str:
     shown = ", ".join(f"*{literal(n, 40)}*" for n in names[:most])
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -52,8 +52,10 @@ def _band(workspace: Workspace, data: Dataset, view: View, title: str) -> None:
         return
     table = view.table
     try:
-        found = band_plan(workspace, data, labels(workspace, data, view.column), table["category"], table["training"],
-                          table["production_share"], view.column, "remove" in ways, "collect" in ways)  # fmt: skip
+        found = band_plan(
+            workspace, data, labels(workspace, data, view.column, view.standing), table["category"], table["training"],
+            table["production_share"], view.column, "remove" in ways, "collect" in ways,
+        )  # fmt: skip
     except QuadrantError as error:
         st.info(literal(error, 300))
         return
@@ -141,7 +143,7 @@ def _keep(workspace: Workspace, data: Dataset, view: View, counts: dict[str, int
     if st.button(
         f"Select what stays: {_records(keep)}", type="primary", key="distribution.keep", icon=":material/filter_alt:"
     ):
-        found = downsample(workspace, data, labels(workspace, data, view.column), counts, SEED)
+        found = downsample(workspace, data, labels(workspace, data, view.column, view.standing), counts, SEED)
         state.select(found.ids, title)
         first = f"{found.faulty:,} near-duplicates or failed records went first"
         lacking = (

@@ -51,7 +51,7 @@ def test_what_a_downsampling_keeps(home):
     space = open_workspace(home / "small")
     data = space.need()
     ids, labels = data.ids(), data.column("category").to_pylist()
-    bad = faulty_ids(space)
+    bad = faulty_ids(space, data)
     assert bad
     remove_records(open_reviews(space), [ids[0]], reason="test", by="test")
     keep = {"cough": 8, "rash": 5, "dose": 20}
