@@ -180,6 +180,8 @@ def read_object(
     scanner.take(b"{", "at the start")
     number, aside, seen = 0, [], set()
     ended = scanner.peek() == b"}"
+    if ended:
+        scanner.take(b"}", "at the end")
     while not ended:
         key = _key(scanner)
         if key in seen:

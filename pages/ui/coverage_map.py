@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from core.embedding.given import is_given
 from core.steps import current
 from core.workspace import Dataset, Workspace
 from pages.ui import coverage_data, coverage_link, coverage_search, jobs, records, state
@@ -45,8 +46,8 @@ def _embedded(info: Mapping[str, Any]) -> list[str]:
     """What the vectors are of; of vectors that were given, nobody here knows whether a text was cut."""
     model = str(info.get("model", ""))
     name = Path(model).name  # a folder or a file by its name: the whole path stands in the settings
-    if model.endswith(".npy"):
-        return [f"vectors given in {literal(name, 60)}"]
+    if is_given(model):
+        return [f"vectors given in {literal(name.replace('column:', 'the column '), 60)}"]
     cut, limit = info.get("truncated") or 0, info.get("limit")
     return [
         f"{literal(name if Path(model).is_absolute() else model, 60)} on the {literal(info.get('text', 'prompt'))}",
@@ -87,6 +88,8 @@ def _origin(info: dict) -> list[str]:
     if info.get("kept") is not None:
         said.append(
             f"**{info['kept']:,}** records where an earlier version had them, **{info['added']:,}** placed among them"
+            if info["added"]
+            else "every place kept from the map before"
         )
     elif info.get("anew"):
         said.append(f"laid out anew: {literal(info['anew'])}")

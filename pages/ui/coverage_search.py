@@ -132,7 +132,10 @@ def table(
     clickable(
         {n: v[: len(kept)] for n, v in shown.items()}, f"{key}.{data.digest[:8]}", partial(_open_row, kept, role),
         height=min(38 + 35 * max(1, len(kept)), 388),
-        column_config={"prompt": st.column_config.TextColumn(width="large"), "response": st.column_config.TextColumn(width="large")},
+        column_config={
+            "similarity": st.column_config.NumberColumn(format="%.3f"),
+            "prompt": st.column_config.TextColumn(width="large"), "response": st.column_config.TextColumn(width="large"),
+        },
     )  # fmt: skip
 
 

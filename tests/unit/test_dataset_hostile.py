@@ -243,7 +243,11 @@ def test_csv_cells_stay_texts(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "content", "said"),
-    [("a.csv", "question,answer\n", "0 records: a header and no rows"), ("a.json", "[]", "0 records: no rows")],
+    [
+        ("a.csv", "question,answer\n", "0 records: a header and no rows"),
+        ("a.json", "[]", "0 records: no rows"),
+        ("a.json", "{ }", "0 records"),
+    ],
 )
 def test_2_a_file_without_rows_is_0_records_and_takes_the_place_of_nothing(tmp_path, name, content, said):
     path = written(tmp_path, name, content)

@@ -58,7 +58,9 @@ def run(inputs: Inputs) -> Output:
         given[i], alone[i] = known[keys[i]]
     rows = np.flatnonzero(able & ~reused)
     gap = None
-    for k, (each, values) in enumerate(((tokens, given), (bare, alone))):
+    for k, (each, values, what) in enumerate(
+        ((tokens, given, "given their prompts"), (bare, alone, "responses alone"))
+    ):
         batches = [rows[b] for b in plan_batches(each.lengths[rows], setup.batch_tokens)]
 
         def nll(batch: np.ndarray, each: Any = each) -> np.ndarray:
@@ -74,7 +76,7 @@ def run(inputs: Inputs) -> Output:
             each.lengths,
             lambda batch, nll=nll: {"nll": nll(batch)},
             ("nll",),
-            part(progress, k * 0.55, 0.55 + k * 0.45),
+            part(progress, k * 0.55, 0.55 + k * 0.45, what),
             spread=actors.losses(inputs, each, batches),
         )
         values[rows] = found["nll"][rows]
