@@ -28,7 +28,6 @@ from pages.ui import (
     heat,
     state,
 )  # fmt: skip
-from pages.ui.records import positions
 from pages.ui.reviewer import reviewer, rows_of, save_outbox
 from pages.ui.safe import literal, short
 from pages.ui.steady import steady, unreadable
@@ -115,7 +114,7 @@ def facts(store: Store, data: Dataset, sample: Sample) -> None:
         )
     elif sample.dataset_digest != data.digest:
         st.caption("Drawn from an earlier version of the data; every one of its records is unchanged.")
-    removed = len(removed_ids(store) & set(ids) & set(positions(data)))
+    removed = len(data.index.known(removed_ids(store).intersection(ids)))
     if removed:
         st.caption(f"{removed:,} of these records {'is' if removed == 1 else 'are'} removed from training by now.")
 

@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import streamlit as st
 
 from core.actions.decisions import open_reviews
@@ -15,7 +16,7 @@ from core.review.ledger import removed_ids
 from core.review.schema import Store
 from core.review.subsets import add_subset, subset_ids, subsets
 from core.workspace import Dataset, Workspace
-from pages.ui import export_file, export_how, export_lists, records, state
+from pages.ui import export_file, export_how, export_lists, state
 from pages.ui.export_file import Choice
 from pages.ui.export_lists import asking, plural
 from pages.ui.safe import literal, short
@@ -42,7 +43,7 @@ def page() -> None:
     with left:
         choice = _choice(store, data, removed)
         to = _format()
-        choice = _corrections(workspace, store, choice, to)
+        choice = _corrections(workspace, store, data, choice, to)
         if choice and choice.ids:
             ready = export_how.ask(workspace, data, choice, to)
     with right:
@@ -81,11 +82,11 @@ def _choice(store: Store, data: Dataset, removed: set[str]) -> Choice | None:
         state.remember("export.subset", name)
         title, ids = name, tuple(subset_ids(store, name))
     else:
-        title, ids = "everything but the removed records", records.ids_of(data)
-    at = records.positions(data)
-    inside = [i for i in ids if i in at]
-    out = tuple(i for i in inside if i not in removed) if removed else tuple(inside)
-    found = Choice(title, out, name, len(inside) - len(out), len(ids) - len(inside))
+        title, ids = "everything but the removed records", ()
+    rows = np.arange(data.count) if kind == "all" else data.index.rows(ids)
+    inside = rows[rows >= 0]
+    out = inside[~data.index.mask(removed)[inside]] if removed else inside
+    found = Choice(title, out, data.index.names, name, len(inside) - len(out), len(rows) - len(inside))
     words = [f"**{plural(len(out))}**" + (f" · {literal(title, 80)}" if kind != "all" else f" of {data.count:,}")]
     if found.left_out:
         words.append(f"{plural(found.left_out)} left out as removed")
@@ -106,10 +107,11 @@ def _format() -> str:
     return to
 
 
-def _corrections(workspace: Workspace, store: Store, choice: Choice | None, to: str) -> Choice | None:
+def _corrections(workspace: Workspace, store: Store, data: Dataset, choice: Choice | None, to: str) -> Choice | None:
     """The choice with accepted corrections applied, where there are any and the format has a place for them."""
-    inside = (set(accepted(store)) | set(changes_in_force(workspace))) & set(choice.ids) if choice else set()
-    if not choice or not inside:
+    edited = set(accepted(store)) | set(changes_in_force(workspace)) if choice else set()
+    inside = choice.rows[np.isin(choice.rows, data.index.known(edited))] if edited else ()
+    if not choice or not len(inside):
         return choice
     if to in RAW:
         st.caption(
@@ -149,8 +151,8 @@ def _selection(store: Store, data: Dataset, removed: set[str]) -> list[str]:
     if not chosen:
         return []
     st.subheader("The selection")
-    at = records.positions(data)
-    ids = [i for i in chosen.ids if i in at and i not in removed]
+    rows = data.index.known(chosen.ids)
+    ids = data.index.names.at(rows[~data.index.mask(removed)[rows]] if removed else rows)
     row = st.container(horizontal=True, vertical_alignment="center")
     row.markdown(f"**{plural(len(chosen))}** · {literal(chosen.title, 100)}", width="stretch")
     with row.popover("Save as subset"), st.form("export.save", border=False):

@@ -3,12 +3,11 @@
 import streamlit as st
 
 from core import jobs
-from core.actions.decisions import kept_ids, open_reviews
+from core.actions.decisions import kept_count
 from core.actions.summary import metrics
 from core.actions.version_history import keep_card
 from core.quality.scorecard import Metric
 from core.quality.scorecard_advice import advice
-from core.review.ledger import removed_ids
 from core.workspace import Workspace
 from pages.ui import jobs as job_card
 from pages.ui import state
@@ -95,10 +94,10 @@ def page() -> None:
         st.page_link("pages/data.py", label="Open data", icon=":material/folder_open:")
         return
     st.markdown(f"Is **{literal(data.name)}** good enough to train on, and what would make it better?")
-    removed = len(removed_ids(open_reviews(workspace)) & set(data.ids()))
+    removed = data.count - kept_count(workspace, data)
     others = {role: workspace.dataset(role) for role in ("production", "validation", "gold")}
     facts = [f"{data.count:,} training records"]
-    facts += [f"{removed:,} removed by the ledger, {len(kept_ids(workspace, data)):,} kept"] if removed else []
+    facts += [f"{removed:,} removed by the ledger, {data.count - removed:,} kept"] if removed else []
     facts += [f"{d.count:,} {role}" for role, d in others.items() if d]
     facts += ["production given as shares"] if workspace.shares() else []
     if data.report["quarantined"]:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from core.actions.decisions import final_by_record, kept_ids, open_reviews, seen_now
 from core.actions.frame import available, column
 from core.actions.highstakes import high_stakes_ids
@@ -175,8 +177,7 @@ def _to_follow(
 
 
 def _left_out(data: Dataset, population: Sequence[str]) -> list[str]:
-    inside = set(population)
-    return sorted(one for one in set(data.ids()) if one not in inside)
+    return sorted(data.index.names.at(np.flatnonzero(~data.index.mask(population))))
 
 
 @dataclass(frozen=True)

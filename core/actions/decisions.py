@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+
+from core.dataset.selected import Selected
 from core.review.acceptance import Summary, plan_of, summarise
 from core.review.adjudication import Adjudication, adjudications, final_outcomes, in_force
 from core.review.ledger import removed_ids
@@ -20,6 +23,7 @@ __all__ = [
     "chances_equal",
     "decided",
     "final_by_record",
+    "kept_count",
     "kept_ids",
     "latest_sample",
     "open_reviews",
@@ -41,7 +45,12 @@ def _opened(where: str) -> Store:
 def kept_ids(workspace: Workspace, data: Dataset) -> list[str]:
     """The records of a dataset that no ledger entry in force removes, in file order."""
     removed = removed_ids(open_reviews(workspace))
-    return [i for i in data.ids() if i not in removed]
+    return data.index.names.at(np.flatnonzero(~data.index.mask(removed))) if removed else data.ids()
+
+
+def kept_count(workspace: Workspace, data: Dataset) -> int:
+    """How many records of a dataset no ledger entry in force removes."""
+    return data.count - len(set(data.index.known(removed_ids(open_reviews(workspace))).tolist()))
 
 
 def own_samples(store: Store, data: Dataset | None) -> list[Sample]:
@@ -63,14 +72,8 @@ def speaks_for_all(sample: Sample) -> bool:
 
 def seen_now(data: Dataset, ids: Sequence[str]) -> dict[str, str]:
     """{record_id: the digest of what a reviewer reads of it today} of those `ids` that the dataset still has."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    table = data.table(["record_id", *SEEN])
-    at = pc.index_in(
-        pa.array(list(ids), pa.string()), table["record_id"].combine_chunks().cast(pa.string())
-    ).drop_null()
-    return {row["record_id"]: seen_digest(row) for row in table.take(at).to_pylist()}
+    rows = Selected(data, data.index.known(ids)).rows(["record_id", *SEEN])
+    return {row["record_id"]: seen_digest(row) for row in rows}
 
 
 def decided(store: Store, sample: Sample) -> dict[str, Adjudication]:

@@ -55,13 +55,19 @@ def set_rule(workspace: Workspace, chosen: Mapping[str, Sequence[str]], data: Da
 
 def by_rule(workspace: Workspace, data: Dataset) -> set[str]:
     """The records that the rule names."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    wanted = {column: values for column, values in rule(workspace).items() if column in data.columns}
+    if not wanted:
+        return set()
     mask = np.zeros(data.count, dtype=bool)
-    for column, values in rule(workspace).items():
-        if column in data.columns:
-            wanted = set(values)
-            mask |= np.array([str(one) in wanted for one in data.column(column).to_pylist()], dtype=bool)
-    ids = data.ids()
-    return {ids[i] for i in np.flatnonzero(mask)}
+    for column, values in wanted.items():
+        mask |= np.asarray(
+            pc.is_in(data.column(column).cast(pa.string()), value_set=pa.array(values, pa.string())).to_numpy(),
+            dtype=bool,
+        )
+    return set(data.index.names.at(np.flatnonzero(mask)))
 
 
 def marked(store: Store, reviewer: str | None = None) -> set[str]:
@@ -76,4 +82,4 @@ def marked(store: Store, reviewer: str | None = None) -> set[str]:
 
 def high_stakes_ids(workspace: Workspace, data: Dataset, store: Store, reviewer: str | None = None) -> set[str]:
     """The records of the data that are high stakes by the rule or by a mark; `reviewer` counts the marks of that one alone."""
-    return by_rule(workspace, data) | (marked(store, reviewer) & set(data.ids()))
+    return by_rule(workspace, data) | {one for one in marked(store, reviewer) if one in data.index}

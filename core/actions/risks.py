@@ -134,4 +134,4 @@ def extreme(values: np.ndarray, share: float = 0.1) -> np.ndarray:
 
 
 def _among(data: Dataset, ids: set[str]) -> np.ndarray:
-    return np.array([one in ids for one in data.ids()], dtype=bool)
+    return data.index.mask(ids)

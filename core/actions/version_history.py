@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.actions.decisions import open_reviews
+from core.actions.decisions import kept_count
 from core.actions.summary import metrics
 from core.quality.scorecard import Metric
-from core.review.ledger import removed_ids
 from core.workspace import Dataset, Workspace, now, write_atomically
 
 FILE = "scorecards.json"
@@ -42,8 +41,7 @@ def keep_card(workspace: Workspace, data: Dataset | None = None, found: Sequence
     if data is None:
         return False
     known = [m.to_json() for m in (found if found is not None else metrics(workspace, data)) if m.value is not None]
-    removed = removed_ids(open_reviews(workspace))
-    gone = len(removed.intersection(data.ids())) if removed else 0
+    gone = data.count - kept_count(workspace, data)
     told = {m["id"]: {k: m[k] for k in ("value", "low", "high", "verdict", "shown")} for m in known}
     every = cards(workspace)
     last = every[-1] if every else None

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from core.actions.auditing import DOUBLE, FOLLOW_BY, METHODS, draw_audit
-from core.actions.decisions import kept_ids
+from core.actions.decisions import kept_count
 from core.actions.frame import available, has_values
 from core.actions.highstakes import columns_for, high_stakes_ids, rule, set_rule, values_of
 from core.actions.risks import MOST as MOST_POINTS
@@ -33,7 +33,7 @@ PLANS = {
 
 def greeting(store: Store, data: Dataset) -> None:
     """No sample yet: what an audit is, and the one click that starts it."""
-    kept = len(kept_ids(state.workspace(), data))
+    kept = kept_count(state.workspace(), data)
     size = min(PLAN_SIZE, kept)
     with st.container(border=True, key="audit.greeting"):
         st.subheader("Nobody has read this data yet")

@@ -1,26 +1,30 @@
 """Writing the file: what it will look like and weigh, where it goes, and what was written."""
 
+import hashlib
 import io
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import streamlit as st
 
 from core import jobs
 from core.actions.decisions import open_reviews
 from core.actions.exporting import export_records, first_written, split_path
 from core.actions.inforce import Corrections, corrections_of
+from core.dataset.ids import Names
 from core.dataset.selected import Selected
 from core.dataset.writing import FORMATS, suffix_of
 from core.errors import QuadrantError
 from core.review.ledger import newest
 from core.workspace import Dataset, Workspace
-from pages.ui import records, state
+from pages.ui import state
 from pages.ui.export_lists import asking, plural
 from pages.ui.jobs import launch
 from pages.ui.safe import literal, short, visible
@@ -40,10 +44,11 @@ MIME = {
 
 @dataclass(frozen=True)
 class Choice:
-    """What is to be written: `ids` in their order, none of them removed or unknown. `subset`: by its name in the store."""
+    """What is to be written: `rows` of the dataset in their order, none of them removed. `subset`: by its name in the store."""
 
     title: str
-    ids: tuple[str, ...]
+    rows: np.ndarray
+    names: Names  # record ids of the dataset
     subset: str | None = None
     left_out: int = 0  # removed by the ledger
     lost: int = 0  # not in this version of the data
@@ -51,6 +56,16 @@ class Choice:
     how: Mapping[str, Any] = field(
         default_factory=dict
     )  # splits, preflight and card, as pages.ui.export_how asked for them
+
+    @cached_property
+    def ids(self) -> Names:
+        """The record ids in their order."""
+        return Names(self.names.array.take(pa.array(self.rows)))
+
+    @cached_property
+    def mark(self) -> str:
+        """Changes when other records, or the same in another order, are chosen: for caches."""
+        return hashlib.blake2b(np.ascontiguousarray(self.rows).tobytes(), digest_size=12).hexdigest()
 
 
 def size_text(count: float) -> str:
@@ -64,11 +79,9 @@ def size_text(count: float) -> str:
 @st.cache_data(max_entries=32, show_spinner="Writing the first record…")
 def _first(key: tuple, to: str, _data: Dataset, _choice: "Choice", _how: Mapping[str, Any]) -> tuple[int, bytes]:
     """How many records before the first one are left out, and that one as it is written."""
-    at = records.positions(_data)
-    rows = np.fromiter((at[i] for i in _choice.ids), np.int64, len(_choice.ids))
     store = open_reviews(state.workspace())
     return first_written(
-        _data, store, rows, to, _choice.corrections, _how["leave_out"], _how["limit"], _how["tokenizer"]
+        _data, store, _choice.rows, to, _choice.corrections, _how["leave_out"], _how["limit"], _how["tokenizer"]
     )
 
 
@@ -77,16 +90,16 @@ def _estimate(
     digest: str, ids: tuple[str, ...], to: str, count: int, marks: tuple, _data: Dataset, edits: bool
 ) -> float:
     """Bytes of `count` records, from those of `ids`."""
-    at, out = records.positions(_data), io.BytesIO()
+    out = io.BytesIO()
     found = corrections_of(_data, open_reviews(state.workspace()), ids) if edits else Corrections()
-    FORMATS[to].write(Selected(_data, np.array([at[i] for i in ids], np.int64), found.responses, found.labels), out)
+    FORMATS[to].write(Selected(_data, _data.index.rows(ids), found.responses, found.labels), out)
     return len(out.getvalue()) * count / len(ids)
 
 
-def _sample(ids: tuple[str, ...]) -> tuple[str, ...]:
+def _sample(ids: Names) -> tuple[str, ...]:
     """A few runs of neighbours, evenly spaced: near each other in the file, so that little of it is read."""
     if len(ids) <= BLOCKS * EACH:
-        return ids
+        return tuple(ids)
     starts = np.linspace(0, len(ids) - EACH, BLOCKS).astype(int)
     return tuple(ids[k] for k in np.unique(starts[:, None] + np.arange(EACH)))
 
@@ -98,7 +111,7 @@ def preview(data: Dataset, choice: Choice, to: str) -> None:
     ending = suffix_of(data, to)
     st.markdown("**The first record, as it will be written**")
     try:
-        key = (str(data.path), data.digest, hash(choice.ids), choice.corrections, *how.values(), marks)
+        key = (str(data.path), data.digest, choice.mark, choice.corrections, *how.values(), marks)
         skipped, content = _first(key, to, data, choice, how)
         if ending in BINARY:
             _cells(content, ending)

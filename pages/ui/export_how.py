@@ -79,7 +79,7 @@ def _preflight(workspace: Workspace, choice: Choice, to: str) -> Mapping[str, An
         placeholder="an estimate without", help="The path of a tokenizer.json on this machine, or of the folder that holds it.",
     ).strip()  # fmt: skip
     state.remember("export.tokenizer", tokenizer)
-    asked = (to, limit, tokenizer, choice.ids[:1], len(choice.ids), hash(choice.ids), choice.corrections)
+    asked = (to, limit, tokenizer, choice.mark, choice.corrections)
     found = state.remembered("export.checked", None)
     if len(choice.ids) > AT_ONCE:
         st.caption(

@@ -7,7 +7,7 @@ from core.review.ledger import Entry, ledger, remove_records, undo
 from core.review.schema import Store
 from core.review.subsets import Subset, delete_subset, rename_subset, subset_ids, subsets
 from core.workspace import Dataset
-from pages.ui import records, state
+from pages.ui import state
 from pages.ui.safe import literal, short
 
 SHOWN = 12  # rows with buttons before "show all"
@@ -121,8 +121,7 @@ def _subset(store: Store, data: Dataset, one: Subset) -> None:
         st.markdown(f"**{literal(one.name, 80)}** · {plural(one.count)}")
         st.caption(facts)
     if row.button("Select", key=f"export.select.{one.id}"):
-        at = records.positions(data)
-        ids = [i for i in subset_ids(store, one.id) if i in at]
+        ids = data.index.names.at(data.index.known(subset_ids(store, one.id)))
         state.select(ids, one.name)
         lost = one.count - len(ids)
         state.remember("export.said", f"{plural(lost)} of it are not in the data that is open now." if lost else "")
