@@ -106,7 +106,8 @@ class _Held:
         return isinstance(other, _Held)
 
 
-def _kept(data: Dataset, force: InForce) -> np.ndarray:
+def kept_rows(data: Dataset, force: InForce) -> np.ndarray:
+    """(N,) bool: the records that are not removed, in file order."""
     gone = pa.array(sorted(force.removed), pa.string())
     return ~np.asarray(pc.is_in(data.column("record_id"), gone).to_numpy(), dtype=bool)
 
@@ -114,7 +115,7 @@ def _kept(data: Dataset, force: InForce) -> np.ndarray:
 @lru_cache(maxsize=16)
 def _standing(path: str, version: str, gone: frozenset[str], hand: frozenset[str], held: _Held) -> Mapping[str, Any]:
     result, data = held.result, held.data
-    kept = _kept(data, held.force)
+    kept = kept_rows(data, held.force)
     if result.step == "duplicates":
         picked = np.asarray(
             pc.is_in(data.column("record_id"), pa.array(sorted(hand), pa.string())).to_numpy(), dtype=bool
@@ -146,7 +147,7 @@ def _pairs(path: str, version: str, gone: frozenset[str], held: _Held) -> pa.Tab
             "category": {at[one]: label for one, label in force.labels.get("category", {}).items()},
         }
         first = _first(str(data.path), _Held(result, data, force, None))
-        table = contradictions.compared_again(data, result, load_pairs(held.near), first, _kept(data, force), new)
+        table = contradictions.compared_again(data, result, load_pairs(held.near), first, kept_rows(data, force), new)
     else:
         table, out = result.table(), pa.array(sorted(force.removed), pa.string())
         table = table.filter(pc.invert(pc.or_(pc.is_in(table["left_id"], out), pc.is_in(table["right_id"], out))))

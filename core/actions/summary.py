@@ -1,7 +1,9 @@
 """The scorecard of a workspace: what every finished step and audit says, gathered for core/quality/scorecard.py."""
 
-from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 from core.actions.decisions import (
     audit_summary,
@@ -13,19 +15,20 @@ from core.actions.decisions import (
 )
 from core.actions.frame import has_values
 from core.actions.highstakes import high_stakes_ids
+from core.actions.inforce import in_force
+from core.actions.mix import counts_now, mix, predicted
 from core.actions.raters import rating_columns, ratings_of, suggested
-from core.actions.standing import standing
+from core.actions.standing import NOTHING, InForce, kept_rows, standing
 from core.dataset.columns import FIELD_PREFIX
 from core.quality.duplicates import HAND
 from core.quality.scorecard import Metric, scorecard
 from core.quality.scorecard_readings import ScorecardInputs
 from core.review.comparison import compare
 from core.review.findings import weighted
-from core.review.ledger import removed_ids
 from core.review.samples import Sample, sample_records
 from core.review.schema import Store
 from core.review.verdicts import current_verdicts
-from core.steps import current
+from core.steps import current, params_of
 from core.workspace import Dataset, Workspace
 
 STEPS_READ = ("labels", "formats", "duplicates", "contradictions", "leakage", "distribution", "coverage")
@@ -35,72 +38,79 @@ MOST_ANNOTATED = 50_000
 
 
 def metrics(workspace: Workspace, data: Dataset | None = None) -> list[Metric]:
-    """The scorecard as it stands; what was not computed or reviewed yet is unknown, never passed.
+    """The scorecard of the set as it stands; what was not computed or reviewed yet is unknown, never passed.
 
-    Duplicates, contradictions, leakage and formats are counted among the records that the ledger keeps, and of groups of duplicates
-    what readers chose to keep by hand stays.
+    Without the records that the ledger removes, with the labels and responses in force, and of groups of duplicates what readers
+    chose to keep by hand. A metric that a decision moved also says what it was of the set as imported.
     """
     data = data or workspace.need("training")
-    infos = {}
-    store = open_reviews(workspace)
-    removed = removed_ids(store)
-    chosen = workspace.settings().get(HAND, ())
-    for step in STEPS_READ:
-        found = current(workspace, step)
-        infos[step] = standing(found, data, removed, chosen) if found else None
-    sample = latest_sample(store, data)
-    audit = None
-    if sample:
-        read = audit_summary(store, sample)
-        audit = {"n": read.judged, "k": read.failed, "size": sample.size}
-        if read.interval:
-            audit |= {"low": read.interval.low, "high": read.interval.high}
-        if read.walk is not None:
-            audit |= {"plan": "sequential plan, the share is biased", "decided": read.walk.decision != "continue"}
-        records = sample_records(store, sample.id)
-        if not chances_equal(sample, records):
-            _, found = weighted(sample, records, final_by_record(store, sample), False)
-            known = found.interval if found else None
-            ends = {"low": known.low if known else None, "high": known.high if known else None}
-            rate = {"rate": found.rate} if found else {}
-            audit |= {
-                **ends,
-                **rate,
-                "plan": "weighted by chance of being drawn",
-                "decided": bool(found) and not read.unread,
-            }
-    stakes = high_stakes_ids(workspace, data, store) - removed
-    reasoning = None
+    force = in_force(workspace, data)
+    people = _people(workspace, data, force)
+    hand = workspace.settings().get(HAND, ())
+    now = scorecard(replace(people, **_counted(workspace, data, force, hand)))
+    if not force and not hand:
+        return now
+    before = {m.id: m.value for m in scorecard(replace(people, **_counted(workspace, data, NOTHING)))}
+    return [replace(m, imported=before[m.id]) if m.value != before[m.id] else m for m in now]
+
+
+def _counted(workspace: Workspace, data: Dataset, force: InForce, chosen: Sequence[str] = ()) -> dict[str, Any]:
+    """What the steps say under these decisions: fields of ScorecardInputs."""
+    found = {step: current(workspace, step) for step in STEPS_READ}
+    near = found["duplicates"]
+    infos = {step: standing(one, data, force, chosen, near) if one else None for step, one in found.items()}
+    column = str(params_of(workspace, "distribution")["column"])
+    compared = found["distribution"] or predicted(workspace, column)
+    infos["distribution"] = (mix(workspace, data, column, force).info or None) if compared else None
     if has_values(data, "reasoning"):
         import pyarrow.compute as pc
 
-        column = data.column("reasoning")
-        reasoning = {"with": pc.sum(pc.greater(pc.utf8_length(pc.fill_null(column, "")), 0)).as_py(), "of": data.count}
-    return scorecard(
-        ScorecardInputs(
-            records=data.count,
-            audit=audit,
-            reasoning=reasoning,
-            agreement=_agreement(store, sample, data),
-            high_stakes={"reviewed": len(stakes.intersection(verdict_by_record(store))), "of": len(stakes)}
-            if stakes
-            else None,
-            categories=_counts(data, "category", removed),
-            languages=_counts(data, "language", removed),
-            targets={k: tuple(v) for k, v in workspace.settings().get("targets", {}).items()},
-            **infos,
-        )  # fmt: skip
+        kept = kept_rows(data, force)
+        there = pc.greater(pc.utf8_length(pc.fill_null(data.column("reasoning"), "")), 0).to_numpy()
+        infos["reasoning"] = {"with": int(there[kept].sum()), "of": int(kept.sum())}
+    return infos | {
+        "records": data.count - len(force.removed),
+        "categories": counts_now(workspace, data, "category", force),
+        "languages": counts_now(workspace, data, "language", force),
+        "as_imported": ("coverage",) if force.removed else (),
+    }
+
+
+def _people(workspace: Workspace, data: Dataset, force: InForce) -> ScorecardInputs:
+    """What people have read and set."""
+    store = open_reviews(workspace)
+    sample = latest_sample(store, data)
+    stakes = high_stakes_ids(workspace, data, store) - force.removed
+    return ScorecardInputs(
+        audit=_audit(store, sample) if sample else None,
+        agreement=_agreement(store, sample, data),
+        high_stakes={"reviewed": len(stakes.intersection(verdict_by_record(store))), "of": len(stakes)}
+        if stakes
+        else None,
+        targets={k: tuple(v) for k, v in workspace.settings().get("targets", {}).items()},
     )
 
 
-def _counts(data: Dataset, name: str, removed: set[str]) -> dict[str, int] | None:
-    """How many of the records in force have each value."""
-    if not has_values(data, name):
-        return None
-    values = data.column(name).to_pylist()
-    if removed:
-        values = [value for one, value in zip(data.ids(), values, strict=True) if one not in removed]
-    return dict(Counter(value for value in values if value is not None))
+def _audit(store: Store, sample: Sample) -> dict[str, Any]:
+    read = audit_summary(store, sample)
+    audit: dict[str, Any] = {"n": read.judged, "k": read.failed, "size": sample.size}
+    if read.interval:
+        audit |= {"low": read.interval.low, "high": read.interval.high}
+    if read.walk is not None:
+        audit |= {"plan": "sequential plan, the share is biased", "decided": read.walk.decision != "continue"}
+    records = sample_records(store, sample.id)
+    if not chances_equal(sample, records):
+        _, found = weighted(sample, records, final_by_record(store, sample), False)
+        known = found.interval if found else None
+        ends = {"low": known.low if known else None, "high": known.high if known else None}
+        rate = {"rate": found.rate} if found else {}
+        audit |= {
+            **ends,
+            **rate,
+            "plan": "weighted by chance of being drawn",
+            "decided": bool(found) and not read.unread,
+        }
+    return audit
 
 
 def _agreement(store: Store, sample: Sample | None, data: Dataset) -> dict | None:

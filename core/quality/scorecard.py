@@ -26,6 +26,8 @@ class Metric:
     verdict: str  # "pass" | "fail" | "unknown"
     page: str
     note: str = ""
+    imported: float | None = None
+    """What the value was of the set as imported, where a decision since moved it: a removal, a changed label, a corrected response."""
 
     def shown(self) -> str:
         """The value as a person reads it."""
@@ -43,6 +45,10 @@ class Metric:
         if self.value is None:
             return ""
         return "counted on every record" if self.counted else "none"
+
+    def shown_imported(self) -> str:
+        """The value of the set as imported, "" where it is the same."""
+        return "" if self.imported is None else _shown(self.imported, self.unit)
 
     @property
     def counted(self) -> bool:
@@ -65,7 +71,10 @@ class Metric:
             else {"operator": self.target.operator, "value": self.target.value, "source": self.target.source}
         )
         names = ("id", "title", "unit", "low", "high", "verdict", "page", "note")
-        return {name: getattr(self, name) for name in names} | {"value": value, "target": target, "shown": self.shown()}
+        before = "inf" if self.imported is not None and math.isinf(self.imported) else self.imported
+        return {name: getattr(self, name) for name in names} | {
+            "value": value, "imported": before, "target": target, "shown": self.shown(),
+        }  # fmt: skip
 
 
 def scorecard(inputs: ScorecardInputs) -> list[Metric]:
@@ -77,6 +86,8 @@ def scorecard(inputs: ScorecardInputs) -> list[Metric]:
 def _metric(name: str, target: Target | None, inputs: ScorecardInputs) -> Metric:
     title, page, unit = TITLES[name]
     value, low, high, note, known = READ[name](inputs)
+    if name in inputs.as_imported and value is not None:
+        note = _join(note, "Of the set as imported: records removed since still count")
     if value is None or not known:
         verdict = "unknown"
     elif target is None:

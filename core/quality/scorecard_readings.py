@@ -31,6 +31,7 @@ class ScorecardInputs:
     categories: Mapping[str, int] | None = None  # training counts
     languages: Mapping[str, int] | None = None
     high_stakes: Mapping[str, Any] | None = None  # {"reviewed", "of"}
+    as_imported: tuple[str, ...] = ()  # metrics whose value knows nothing of what was removed since the import
     targets: Mapping[str, tuple[str, float]] = field(default_factory=dict)  # the user's own: id -> (operator, value)
 
 
@@ -82,13 +83,12 @@ def _label_accuracy(inputs: ScorecardInputs) -> Read:
             False,
         )
     if info and info.get("accuracy") is not None:
-        return (
-            float(info["accuracy"]),
-            None,
-            None,
-            f"A model's estimate, not a review: {info['flagged']:,} of {info['judged']:,} labels in doubt",
-            True,
-        )
+        note = f"A model's estimate, not a review: {info['flagged']:,} of {info['judged']:,} labels in doubt"
+        if info.get("changed"):
+            note += f"; it takes the {info['changed']:,} labels changed at its word for right, so have a sample of them read"
+        if info.get("as_imported"):
+            note += "; of the set as imported"
+        return float(info["accuracy"]), None, None, note, True
     return (None, None, None, str(info["undefined"]), False) if info and "undefined" in info else _NOTHING
 
 
@@ -96,13 +96,10 @@ def _formats(inputs: ScorecardInputs) -> Read:
     info = inputs.formats
     if not info or info.get("compliance") is None:
         return _NOTHING
-    return (
-        float(info["compliance"]),
-        None,
-        None,
-        f"{info['violating']:,} of {info['records']:,} records break a rule",
-        True,
-    )
+    note = f"{info['violating']:,} of {info['records']:,} records break a rule"
+    if info.get("low") is not None:
+        note += "; the count is exact, the interval is for further records of the same origin"
+    return float(info["compliance"]), info.get("low"), info.get("high"), note, True
 
 
 def _duplicates(inputs: ScorecardInputs) -> Read:
@@ -119,13 +116,18 @@ def _kl(inputs: ScorecardInputs) -> Read:
         return None, None, None, "No production sample or shares to compare with", False
     if "kl" in (info.get("infinite") or ()):
         note = f"Infinite: training lacks {len(info['missing'])} of production's categories; {info['kl_smoothed']:.4f} smoothed"
-        return math.inf, None, None, f"{note} (alpha {info['alpha']:g})", True
+        return math.inf, None, None, f"{note} (alpha {info['alpha']:g}){_guessed(info)}", True
+    note = f"Chance alone gives up to {info['null_line']:.4f}{_guessed(info)}"
+    return float(info["kl"]), info.get("low"), info.get("high"), note, True
+
+
+def _guessed(info: Mapping[str, Any]) -> str:
+    """That production's shares were predicted, and how far the prediction can be trusted."""
+    if not info.get("predicted"):
+        return ""
+    sure = f", right on {info['agreement']:.0%} of the labels it did not learn from" if info.get("agreement") else ""
     return (
-        float(info["kl"]),
-        info.get("low"),
-        info.get("high"),
-        f"Chance alone gives up to {info['null_line']:.4f}",
-        True,
+        f"; production has no labels: its shares are predicted by a classifier{sure}, and its error is in the interval"
     )
 
 
@@ -139,7 +141,8 @@ def _balance(inputs: ScorecardInputs) -> Read:
         float(off),
         None,
         None,
-        ", ".join(parts) or f"None of {info['categories']} is off by more than {info['flag_ratio']:g}x",
+        (", ".join(parts) or f"None of {info['categories']} is off by more than {info['flag_ratio']:g}x")
+        + ("; by predicted shares of production" if info.get("predicted") else ""),
         True,
     )
 
@@ -179,8 +182,8 @@ def _reasoning(inputs: ScorecardInputs) -> Read:
         return _NOTHING
     if not found["with"]:
         return None, None, None, "No record has reasoning: the task seems to have none", False
-    share = found["with"] / found["of"]
-    return share, None, None, f"{found['of'] - found['with']:,} of {found['of']:,} records have none", True
+    share, note = found["with"] / found["of"], f"{found['of'] - found['with']:,} of {found['of']:,} records have none"
+    return share, found.get("low"), found.get("high"), note, True
 
 
 def _coverage(inputs: ScorecardInputs) -> Read:
