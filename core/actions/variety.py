@@ -22,22 +22,23 @@ CAP = 2000  # records of a sample whose vectors are compared; larger sets are me
 TEXTS = 1000  # the same for words and styles
 DRAWS = 20
 MEASURES = {
-    "vendi": ("Vendi score", "As many wholly different records as would be this varied (cosine similarity); 1 = all alike."),
+    "vendi": ("Vendi score", "So many wholly different records would be as varied; 1 = all alike."),
     "nearest": ("Mean distance to the nearest", "1 − cosine similarity to the nearest other record; higher = less repetition."),
-    "clusters": ("Effective clusters", "exp of the entropy of the cluster shares, noise left out; k = k clusters of equal size."),
+    "clusters": ("Effective clusters", "So many clusters of equal size would be as mixed; noise left out."),
     "unique": ("Records after near-duplicates", "Every group of near-duplicates counts as one record."),
     "prompt_length": ("Spread of prompt length", "90th over 10th percentile of the length in words; 1 = all equally long."),
     "response_length": ("Spread of response length", "90th over 10th percentile of the length in words; 1 = all equally long."),
-    "prompt_words": ("Effective vocabulary of prompts", "exp of the entropy of the words; k = k words, all equally frequent."),
-    "response_words": ("Effective vocabulary of responses", "exp of the entropy of the words; k = k words, all equally frequent."),
+    "prompt_words": ("Effective vocabulary of prompts", "So many words, all equally frequent, would be as varied."),
+    "response_words": ("Effective vocabulary of responses", "So many words, all equally frequent, would be as varied."),
     "styles": (
         "Effective styles of response",
-        "exp of the entropy of how responses are built: lists, numbers, headings, code, bold, tables, labels, paragraphs, questions.",
+        "So many ways to build a response (lists, headings, tables …), all equally frequent.",
     ),
-    "languages": ("Effective languages", "exp of the entropy of the language column, as declared; 1 = one language."),
+    "languages": ("Effective languages", "So many languages, all equally frequent, as declared; 1 = one language."),
 }  # fmt: skip
 BY_TEXT = ("prompt_words", "response_words", "styles")
-"""MEASURES: name -> (title, what it says); higher = more varied, everywhere."""
+"""MEASURES: name -> (title, what it says); higher = more varied, everywhere. "So many …, all equally frequent" is the exp of the
+entropy in nats (Hill number of order 1); Vendi the same of the eigenvalues of cosine similarity (Friedman and Dieng 2023)."""
 
 
 @dataclass(frozen=True)

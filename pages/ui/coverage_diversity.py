@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from core.actions import variety
-from core.actions.variety import CAP, DRAWS, MEASURES, TEXTS, Answer, Row
+from core.actions.variety import BY_TEXT, CAP, DRAWS, MEASURES, TEXTS, Answer, Row
 from core.errors import QuadrantError
 from core.steps import current
 from core.workspace import Dataset, Workspace
@@ -80,7 +80,7 @@ def _answer(
 
 def _show(answer: Answer) -> None:
     st.markdown(f"**{literal(answer.subject, 160)}**")
-    if answer.vendi is not None:
+    if answer.vendi is not None and any(r.name == "vendi" and r.measured < r.of for r in answer.rows):
         st.caption(f"Vendi score of all of them, exact: {answer.vendi:,.2f}.")
     known = [r for r in answer.rows if r.value is not None]
     missing = [MEASURES[r.name][0] for r in answer.rows if r.value is None]
@@ -112,7 +112,9 @@ def _show(answer: Answer) -> None:
             "The whole set has no random sample of equal size but itself; choose records to compare a selection with chance."
         )
     fewer = [r for r in known if r.measured < r.of]
-    if fewer:
+    if fewer and {r.name for r in fewer} <= set(BY_TEXT):
+        said.append(f"Words and styles are measured on {TEXTS:,} drawn records, here and in the random samples.")
+    elif fewer:
         said.append(
             f"Measured on drawn records, here and in the random samples: {min(CAP, max(r.measured for r in fewer)):,} at most"
             f"{f', {TEXTS:,} for words and styles' if np.max([r.of for r in fewer]) > TEXTS else ''}."

@@ -63,6 +63,9 @@ def _ended(job: Job) -> None:
         word = {"failed": "stopped with an error", "crashed": "ended unexpectedly", "cancelled": "was cancelled"}[
             job.state
         ]
+        failed = sum(step["state"] == "failed" for step in job.steps)
+        if job.state == "failed" and failed and failed < len(job.steps):
+            word = f"is done, except for {'one step' if failed == 1 else f'{failed} steps'}"
         st.markdown(f"**{literal(job.title)}** {word}")
         if job.error:
             st.caption(literal(job.error, 400))
