@@ -82,7 +82,7 @@ STEPS: dict[str, Step] = {
         needs_if={"proxy": ("model", "proxy")},
     ),
     "llm_difficulty": Step("core.influence.difficulty.llm_difficulty:run", 1, "Rate difficulty with a language model", asked=True),
-    "titles": Step("core.actions.titling:run", 1, "Ask a language model for cluster titles", needs=("embed", "clusters"), asked=True),
+    "titles": Step("core.actions.titling:run", 2, "Ask a language model for cluster titles", needs=("embed", "clusters"), asked=True),
     "classifier": Step("core.influence.difficulty.classifier:run", 1, "Rate difficulty with a classifier", asked=True),
     "rated_difficulty": Step(
         "core.influence.difficulty.rated:run", 1, "Learn difficulty from ratings", needs=("embed",),

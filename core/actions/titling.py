@@ -5,6 +5,9 @@ Optional, and asked for by name: nothing is sent without the words of consent th
 """
 
 import json
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +15,10 @@ import numpy as np
 
 from core.embedding.texts import texts_of
 from core.errors import InputError, MissingInput
-from core.influence.chat import STYLES, Endpoint, Refused, Unreachable, ask, endpoint
+from core.influence.chat import Endpoint, Refused, Unreachable, endpoint
+from core.influence.difficulty.llm_difficulty import Asker, Fatal
 from core.influence.difficulty.rater import tokens
-from core.workspace import Inputs, Output, digest_of
+from core.workspace import Dataset, Inputs, Output, Result, digest_of
 
 DEFAULTS: dict[str, Any] = {
     "url": "",  # up to and with /v1, e.g. http://localhost:11434/v1
@@ -27,6 +31,10 @@ DEFAULTS: dict[str, Any] = {
 }
 PROMPT_VERSION = "titles-1"
 LONGEST = 60
+LOOKED_AT = 2000  # records of a cluster, evenly spaced, among which the typical ones are looked for
+ANSWER_TOKENS = 20  # an estimate of what is written for a cluster
+MOST_TOKENS = 400  # that an answer may take: a model that thinks writes more than its title
+DOWN_AFTER = 5  # clusters in a row that got no answer end the run; what was answered is kept
 SCHEMA = {
     "type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"], "additionalProperties": False,
 }  # fmt: skip
@@ -48,50 +56,101 @@ def run(inputs: Inputs) -> Output:
     Errors: MissingInput (no consent for these clusters and this host), InputError (not one title came back).
     """
     params, found, embed = inputs.params, inputs.results["clusters"], inputs.results["embed"]
-    to = endpoint(params["url"], params["model"], params["key_variable"], params["timeout"])
     asked = questions(inputs.datasets["training"], found, embed, int(params["texts"]), int(params["characters"]))
-    kept = _Kept(inputs.kept, to)
-    todo = {c: text for c, text in asked.items() if digest_of(text) not in kept.found}
-    words = consent(asked, to)
-    if todo and params["consent"] != words:
+    plan = estimate(asked, params, inputs.kept)
+    if plan.left and params["consent"] != plan.consent:
         raise MissingInput(
-            f"Nothing was sent. To ask for titles, consent with the words {words!r} (parameter titles.consent)."
+            f"Nothing was sent. To ask for titles, consent with the words {plan.consent!r} (parameter titles.consent)."
         )
-    failed: dict[int, str] = {}
-    for n, (cluster, text) in enumerate(todo.items()):
-        inputs.progress(n, len(todo), f"{n:,} of {len(todo):,} titles asked for")
-        try:
-            kept.keep(text, _title(to, text))
-        except (Refused, Unreachable, ValueError) as error:
-            failed[cluster] = str(error)[:200]
+    failed = _ask_all(plan, inputs)
+    kept = _Kept(inputs.kept, plan.to)
     titles = {str(c): kept.found[digest_of(text)] for c, text in asked.items() if digest_of(text) in kept.found}
     if asked and not titles:
-        raise InputError(f"None of {len(asked):,} clusters got a title from {to.host}: {next(iter(failed.values()))}.")
+        raise InputError(
+            f"None of {len(asked):,} clusters got a title from {plan.to.host}: {next(iter(failed.values()))}."
+        )
     warnings = [f"{len(failed):,} clusters got no title and keep their terms."] if failed else []
     info = {
         "titles": titles,
         "failed": {str(c): why for c, why in failed.items()},
-        "host": to.host,
-        "model": to.model,
-        "asked": len(todo),
+        "host": plan.to.host,
+        "model": plan.to.model,
+        "asked": len(plan.left),
         "warnings": warnings,
     }
     return Output(info=info)
 
 
-def consent(asked: dict[int, str], to: Endpoint) -> str:
-    """The words that allow it."""
-    total = sum(map(tokens, asked.values())) + tokens(SYSTEM) * len(asked)
-    return f"Send terms and texts of {len(asked):,} clusters, about {total:,} tokens, to {to.host} (model {to.model})"
+@dataclass(frozen=True)
+class Sending:
+    """What a run would send: {cluster: text}, of all clusters and of those without a kept answer; tokens are estimates."""
+
+    asked: dict[int, str]
+    left: dict[int, str]
+    to: Endpoint
+
+    @property
+    def tokens_in(self) -> int:
+        return sum(map(tokens, self.left.values())) + tokens(SYSTEM) * len(self.left)
+
+    @property
+    def tokens_out(self) -> int:
+        return ANSWER_TOKENS * len(self.left)
+
+    @property
+    def consent(self) -> str:
+        """The words that allow it; the same before and after an interruption."""
+        total = sum(map(tokens, self.asked.values())) + tokens(SYSTEM) * len(self.asked)
+        return (
+            f"Send terms and texts of {len(self.asked):,} clusters, about {total:,} tokens, to {self.to.host} "
+            f"(model {self.to.model})"
+        )
+
+    def cost(self, price_in: float, price_out: float) -> float:
+        """In the currency of the prices, which are for a million tokens."""
+        return (self.tokens_in * price_in + self.tokens_out * price_out) / 1e6
 
 
-def questions(data, found, embed, count: int, characters: int) -> dict[int, str]:
+def estimate(asked: dict[int, str], params: Mapping[str, Any], kept: Path | None) -> Sending:
+    """What a run with these parameters would send of `asked` (`questions`). Errors: as `chat.endpoint`."""
+    to = endpoint(params["url"], params["model"], params["key_variable"], params["timeout"])
+    known = _Kept(kept, to).found
+    return Sending(asked, {c: text for c, text in asked.items() if digest_of(text) not in known}, to)
+
+
+def _ask_all(plan: Sending, inputs: Inputs) -> dict[int, str]:
+    """{cluster: why} of those that got no title; good ones are kept as they come. A busy server is waited for."""
+    kept, failed = _Kept(inputs.kept, plan.to), {}
+    asker = Asker(plan.to, MOST_TOKENS, threading.Event(), messages, SCHEMA, read_title)
+    down = 0
+    for n, (cluster, text) in enumerate(plan.left.items()):
+        inputs.progress(n, len(plan.left), f"{n:,} of {len(plan.left):,} titles asked for")
+        try:
+            kept.keep(text, asker.answer(text))
+            down = 0
+        except (Refused, Unreachable, ValueError) as error:
+            failed[cluster] = str(error)[:200]
+            down = 0 if isinstance(error, ValueError) else down + 1
+        except Fatal as error:
+            failed[cluster], down = str(error)[:200], DOWN_AFTER
+        if down >= DOWN_AFTER:
+            break
+    missing = [c for c, text in plan.left.items() if digest_of(text) not in kept.found]
+    return {c: failed.get(c, "not asked, as the ones before it failed") for c in missing}
+
+
+def messages(text: str) -> list[dict[str, str]]:
+    return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": text}]
+
+
+def questions(data: Dataset, found: Result, embed: Result, count: int, characters: int) -> dict[int, str]:
     """{cluster: what is asked of it}: its terms and the texts nearest to its mean, between marks made from their digest."""
     texts, _ = texts_of(data, embed.info.get("text", "prompt"), True)
     labels, vectors = found.table(["cluster"]).column(0).to_numpy(), embed.array()
     out = {}
     for group in found.info["clusters"]:
         rows = np.flatnonzero(labels == group["cluster"])
+        rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(LOOKED_AT, len(rows))).astype(int))]
         near = np.asarray(vectors[rows], np.float32)
         typical = rows[np.argsort(-(near @ near.mean(0)), kind="stable")[:count]]
         body = "\n".join([f"Terms: {', '.join(group['terms'])}", *(f"- {texts[r][:characters]}" for r in typical)])
@@ -114,19 +173,6 @@ def read_title(said: str) -> str:
     if not title or len(title) > LONGEST or set(found) != {"title"}:
         raise ValueError(f"the answer is not one title of at most {LONGEST} characters")
     return title
-
-
-def _title(to: Endpoint, text: str) -> str:
-    for style in STYLES:
-        try:
-            said, _, _ = ask(
-                to, [{"role": "system", "content": SYSTEM}, {"role": "user", "content": text}], SCHEMA, style, 400
-            )
-            return read_title(said)
-        except Refused as error:
-            if error.status not in (400, 422) or style == STYLES[-1]:
-                raise
-    raise ValueError("no way of asking was taken")
 
 
 class _Kept:

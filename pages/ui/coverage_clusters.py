@@ -12,7 +12,7 @@ from core.actions.regions import Region, regions, typical
 from core.errors import QuadrantError
 from core.steps import current
 from core.workspace import Dataset, Result, Workspace
-from pages.ui import coverage_data, coverage_search, jobs, records, state
+from pages.ui import coverage_data, coverage_search, coverage_titles, jobs, records, state
 from pages.ui.coverage_data import Points
 from pages.ui.safe import literal, short
 from pages.ui.tables import clickable
@@ -44,6 +44,8 @@ def panel(workspace: Workspace, data: Dataset, points: Points) -> None:
             "also those that drew some records more often."
         )
     _one(workspace, data, found, level, [r for r in listed if r.number >= 0])
+    if level == naming.CLUSTER:
+        coverage_titles.panel(workspace, data, found)
 
 
 def _level(found: Result) -> str:

@@ -12,7 +12,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,24 +143,34 @@ class Fatal(Exception):
 
 
 class Asker:
-    """Asks for one record until its answer can be read or its tries are used up. Safe to use from several threads."""
+    """Asks for one record until its answer can be read or its tries are used up. Safe to use from several threads.
 
-    def __init__(self, to: Endpoint, most_tokens: int, stop: threading.Event) -> None:
+    `messages` makes what is posted of a text, `read` the answer of what was said (ValueError: not readable), `schema` describes it.
+    """
+
+    def __init__(
+        self, to: Endpoint, most_tokens: int, stop: threading.Event, messages: Callable = rater.messages,
+        schema: Mapping[str, Any] = rater.SCHEMA, read: Callable[[str], Any] = rater.read_answer,
+    ) -> None:  # fmt: skip
         self.to, self.most_tokens, self.stop = to, most_tokens, stop
+        self.messages, self.schema, self.read = messages, schema, read
         self.style, self.counts, self.lock = 0, Counter(), threading.Lock()
 
     def count(self, **numbers: int) -> None:
         with self.lock:
             self.counts.update(numbers)
 
-    def rating(self, text: str) -> dict[str, int]:
-        """Errors: Fatal; Unreachable or Refused after the last wait; ValueError after the last unreadable answer."""
+    def answer(self, text: str) -> Any:
+        """What `read` makes of the answer.
+
+        Errors: Fatal; Unreachable or Refused after the last wait; ValueError after the last unreadable answer.
+        """
         unread = waited = 0
         style = self.style
         while True:
             self.count(requests=1)
             try:
-                said, read, written = ask(self.to, rater.messages(text), rater.SCHEMA, STYLES[style], self.most_tokens)
+                said, read, written = ask(self.to, self.messages(text), self.schema, STYLES[style], self.most_tokens)
             except Refused as error:
                 if error.status in STOP:
                     raise Fatal(str(error)) from error
@@ -183,7 +193,7 @@ class Asker:
             self.style = max(self.style, style)  # what this server took is asked first from now on
             self.count(tokens_in=read, tokens_out=written)
             try:
-                return rater.read_answer(said)
+                return self.read(said)
             except ValueError:
                 unread += 1
                 self.count(unreadable=1)
@@ -277,7 +287,7 @@ def _ask_all(
             except queue.Empty:
                 return
             try:
-                answer = asker.rating(text)
+                answer = asker.answer(text)
                 answers.keep(key, answer, {"model": asker.to.model, "prompt": rater.PROMPT_VERSION})
                 state["down"] = 0
             except Fatal as error:
