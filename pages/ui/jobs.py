@@ -64,7 +64,8 @@ def _ended(job: Job) -> None:
             job.state
         ]
         failed = sum(step["state"] == "failed" for step in job.steps)
-        if job.state == "failed" and failed and failed < len(job.steps):
+        whole = "--all" in job.command or "analyze" in job.command  # went on after the step that failed
+        if job.state == "failed" and whole and 0 < failed < len(job.steps):
             word = f"is done, except for {'one step' if failed == 1 else f'{failed} steps'}"
         st.markdown(f"**{literal(job.title)}** {word}")
         if job.error:
