@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core import jobs
-from core.actions.decisions import kept_count
+from core.actions.inforce import in_force
 from core.actions.summary import metrics
 from core.actions.version_history import keep_card
 from core.quality.scorecard import Metric
@@ -29,6 +29,12 @@ def line(metric: Metric) -> None:
     if metric.low is not None and metric.high is not None:
         value.caption(
             literal(metric.shown_interval()), help="The interval of the value, at 95 % unless its page says otherwise."
+        )
+    if metric.imported is not None:
+        value.caption(
+            f"{literal(metric.shown_imported())} as imported",
+            help="Removals, changed labels and corrected responses since the import moved this value. An export that applies "
+            "corrections writes the set as it stands; the file that was imported stays as it is.",
         )
     source = (
         literal(metric.target.source, 300)
@@ -94,10 +100,10 @@ def page() -> None:
         st.page_link("pages/data.py", label="Open data", icon=":material/folder_open:")
         return
     st.markdown(f"Is **{literal(data.name)}** good enough to train on, and what would make it better?")
-    removed = data.count - kept_count(workspace, data)
+    force = in_force(workspace, data)
     others = {role: workspace.dataset(role) for role in ("production", "validation", "gold")}
     facts = [f"{data.count:,} training records"]
-    facts += [f"{removed:,} removed by the ledger, {data.count - removed:,} kept"] if removed else []
+    facts += [f"as it stands: {force.sentence()}, {data.count - len(force.removed):,} kept"] if force else []
     facts += [f"{d.count:,} {role}" for role, d in others.items() if d]
     facts += ["production given as shares"] if workspace.shares() else []
     if data.report["quarantined"]:

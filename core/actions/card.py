@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core.actions.decisions import open_reviews
 from core.actions.frame import has_values
+from core.actions.inforce import in_force
+from core.actions.mix import labels_now
+from core.actions.standing import InForce, kept_rows
 from core.actions.summary import metrics
 from core.dataset.columns import ROLES
 from core.dataset.preflight import EFFECTS, Preflight
 from core.quality.scorecard import Metric
-from core.review.ledger import removed_ids
 from core.workspace import Workspace, write_atomically
 
 _SIZES = (
@@ -172,32 +173,40 @@ def _sources(workspace: Workspace) -> str:
 
 def _composition(workspace: Workspace) -> str:
     data = workspace.need()
-    removed = removed_ids(open_reviews(workspace))
-    keep = [i not in removed for i in data.ids()]
+    force = in_force(workspace, data)
     parts = []
     for name in ("category", "language"):
         if has_values(data, name):
-            counts = Counter(v or "(none)" for v, kept in zip(data.column(name).to_pylist(), keep, strict=True) if kept)
+            labels = labels_now(workspace, data, name, force)
+            kept = kept_rows(data, force)
+            counts = Counter(value or "(none)" for value, stays in zip(labels, kept, strict=True) if stays)
             total = sum(counts.values())
             rows = [[value, f"{n:,}", f"{n / total:.1%}"] for value, n in counts.most_common(MOST)]
             more = f"\n\nThe {MOST} largest of {len(counts):,}." if len(counts) > MOST else ""
             parts.append(table([name, "records", "share"], rows) + more)
     if not parts:
         return ""
-    return "## Composition\n\nOf the records in force, before a subset was chosen.\n\n" + "\n\n".join(parts)
+    return f"## Composition\n\n{_standing(force)}, before a subset was chosen.\n\n" + "\n\n".join(parts)
+
+
+def _standing(force: InForce) -> str:
+    """Whose numbers these are."""
+    told = force.sentence()
+    return f"Of the set as it stands ({text(told)} since the import)" if told else "Of the records as imported"
 
 
 def _quality(workspace: Workspace, found: list[Metric]) -> str:
+    force = in_force(workspace, workspace.need())
     rows = [
-        [m.title, m.shown(), m.shown_interval(), m.shown_target(), m.verdict, m.note]
+        [m.title, m.shown(), *([m.shown_imported() or "the same"] if force else []), m.shown_interval(), m.shown_target(), m.verdict,
+         m.note]
         for m in found
         if m.value is not None
-    ]
+    ]  # fmt: skip
     unknown = [m.title for m in found if m.value is None]
-    lines = "## Quality\n\nOf the training records in force, before a subset was chosen.\n\n"
-    lines += (
-        table(["metric", "value", "interval", "target", "verdict", "note"], rows) if rows else "Nothing was measured."
-    )
+    lines = f"## Quality\n\n{_standing(force)}, before a subset was chosen.\n\n"
+    head = ["metric", "value", *(["as imported"] if force else []), "interval", "target", "verdict", "note"]
+    lines += table(head, rows) if rows else "Nothing was measured."
     return lines + (f"\n\nNot known: {text(', '.join(unknown), 900)}." if unknown else "")
 
 

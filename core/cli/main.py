@@ -37,6 +37,7 @@ from core.cli.common import (
 )
 from core.errors import InputError, QuadrantError
 from core.jobs import Reporter, run_steps
+from core.quality.scorecard import Metric
 from core.steps import STEPS, analysis, current
 from core.workspace import open_workspace
 
@@ -141,8 +142,15 @@ def analyze(
 
 def card_text(card: list) -> str:
     width = max((len(m.title) for m in card), default=0)
-    rows = [f"{m.verdict:8} {m.title:{width}}  {m.shown()}  (target {m.shown_target()})  {m.note}" for m in card]
+    rows = [
+        f"{m.verdict:8} {m.title:{width}}  {m.shown()}{_before(m)}  (target {m.shown_target()})  {m.note}" for m in card
+    ]
     return "\n".join(rows)
+
+
+def _before(metric: Metric) -> str:
+    """What the value was of the set as imported, where a decision moved it."""
+    return f" [{metric.shown_imported()} as imported]" if metric.imported is not None else ""
 
 
 @app.command()

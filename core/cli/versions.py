@@ -95,7 +95,8 @@ def check(
     report: Annotated[Path | None, typer.Option(help="Also write the result as JSON here, whatever is printed.")] = None,
     json_: Json = False,
 ) -> None:  # fmt: skip
-    """Check the scorecard against gates. Exit 0: all hold; 1: one fails or is unknown; 2: the call was bad."""
+    """Check the scorecard, of the set as it stands, against gates. Exit 0: all hold; 1: one fails or is unknown; 2: a bad call."""
+    from core.actions.inforce import in_force
     from core.actions.summary import metrics
     from core.quality import gates as gating
     from core.quality.scorecard_advice import advice
@@ -111,6 +112,7 @@ def check(
     data = space.need()
     facts = {
         "holds": gating.all_hold(results), "dataset": {"name": data.name, "digest": data.digest, "records": data.count},
+        "as_it_stands": in_force(space, data).sentence(),
         "gates": [r.to_json() for r in results], "scorecard": [m.to_json() for m in card],
         "advice": [{"text": one.text, "page": one.page} for one in advice(card)],
     }  # fmt: skip

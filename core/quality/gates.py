@@ -18,7 +18,8 @@ ON = ("point", "bound")
 class Gate:
     """`metric` must be `operator` `value`; on "point" the value itself counts, on "bound" the worse end of its interval.
 
-    Of a metric that counts every record both are the same."""
+    Of a metric that counts every record and has no interval both are the same; that of format compliance is for further records of
+    the same origin."""
 
     metric: str
     operator: str
@@ -97,7 +98,7 @@ def _number(value: Any) -> float | None:
 def check_gates(metrics: Sequence[Metric], gates: Sequence[Gate]) -> list[GateResult]:
     """One result a gate. A metric that is not known is "unknown", which does not hold.
 
-    On the bound, a metric that counts every record (`Metric.counted`) is its own bound: nothing was sampled.
+    On the bound, a metric without interval that counts every record (`Metric.counted`) is its own bound: nothing was sampled.
     """
     by = {metric.id: metric for metric in metrics}
     return [_check(gate, by.get(gate.metric)) for gate in gates]
@@ -115,10 +116,14 @@ def _check(gate: Gate, metric: Metric | None) -> GateResult:
             return GateResult(
                 gate, "unknown", None, f"{gate.text()}: {metric.title} has no interval, so its bound is unknown."
             )
+    before = f" (the value is {metric.shown_imported()} as imported)" if metric.imported is not None else ""
     holds = OPERATORS[gate.operator](seen, gate.value)
     words = "holds" if holds else "does not hold"
     return GateResult(
-        gate, "pass" if holds else "fail", seen, f"{gate.text()} {words}: {seen:.6g}. {metric.note}".rstrip(". ") + "."
+        gate,
+        "pass" if holds else "fail",
+        seen,
+        f"{gate.text()} {words}: {seen:.6g}{before}. {metric.note}".rstrip(". ") + ".",
     )
 
 

@@ -110,7 +110,8 @@ def _metrics(workspace: Workspace, found: Difference, titles: Mapping[str, str])
         hide_index=True, width="stretch",
     )  # fmt: skip
     st.caption(
-        "Both under the ledger of today. “–”: not computed for that version; its intervals are those of the scorecard. "
+        "Both as they stand under the decisions of today (removals, changed labels, corrected responses). "
+        "“–”: not computed for that version; its intervals are those of the scorecard. "
         "Where intervals overlap, chance alone could explain the difference."
     )
 

@@ -40,7 +40,8 @@ def draw(workspace: Workspace) -> None:
     st.plotly_chart(figure, theme="streamlit", config={"displayModeBar": False}, key="versions.history")
     note = f"The newest {MOST} of {len(every):,} moments. " if len(every) > MOST else ""
     st.caption(
-        f"{note}The band is the interval of the scorecard, the dashed line the target. A gap: unknown then, or infinite."
+        f"{note}Each point is of the set as it stood then, under its removals, changed labels and corrected responses. "
+        "The band is the interval of the scorecard, the dashed line the target. A gap: unknown then, or infinite."
     )
     st.dataframe(
         {
@@ -49,6 +50,8 @@ def draw(workspace: Workspace) -> None:
             "digest": [one.digest[:12] for one in reversed(shown)],
             "records": [one.records for one in reversed(shown)],
             "removed": [one.removed for one in reversed(shown)],
+            "relabelled": [one.relabelled for one in reversed(shown)],
+            "corrected": [one.corrected for one in reversed(shown)],
             TITLES[metric][0]: [one.metrics.get(metric, {}).get("shown", "–") for one in reversed(shown)],
             "verdict": [one.metrics.get(metric, {}).get("verdict", "unknown") for one in reversed(shown)],
         },

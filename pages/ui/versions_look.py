@@ -32,6 +32,7 @@ def draw(workspace: Workspace, known: Sequence[Dataset], current: Dataset | None
         {
             "metric": [m.title for m in found],
             "value": [m.shown() for m in found],
+            "as imported": [m.shown_imported() or "the same" for m in found],
             "interval": [m.shown_interval() for m in found],
             "target": [m.shown_target() for m in found],
             "verdict": [m.verdict for m in found],
@@ -39,7 +40,7 @@ def draw(workspace: Workspace, known: Sequence[Dataset], current: Dataset | None
         },
         hide_index=True, width="stretch",
     )  # fmt: skip
-    st.caption("Under the ledger of today; steps that were never run on this version are missing.")
+    st.caption("As it stands under the decisions of today; steps that were never run on this version are missing.")
     pages = -(-data.count // PAGE)
     number = st.number_input(
         f"Page of {pages:,}", 1, max(1, pages), 1, key=f"versions.look_page.{asked[:8]}", width=160
