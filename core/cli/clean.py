@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from core.cli.common import HERE, By, Json, Where, say
+from core.cli.common import HERE, By, JobId, Json, Where, say
 from core.errors import InputError, MissingInput
+from core.jobs import Reporter
 from core.workspace import open_workspace
 
 app = typer.Typer()
@@ -20,11 +21,10 @@ def fix(
     accept: Annotated[bool, typer.Option(help="Accept the fix-ups; without it they are only counted.")] = False,
     undo: Annotated[str | None, typer.Option(help="Take this batch of fix-ups back.")] = None,
     by: By = "command line",
+    job: JobId = None,
     json_: Json = False,
 ) -> None:
     """Fix-ups of the form of responses: what the rules would have written otherwise, safely; applied by `export --corrections`."""
-    import numpy as np
-
     from core.actions.decisions import kept_ids, open_reviews
     from core.quality.formats import fixes_of
     from core.review.edits import accept_all, accepted, undo_batch
@@ -47,10 +47,17 @@ def fix(
     for name in rule or ():
         if name not in known:
             raise InputError(f"There is no rule {name!r} in force; the rules are {', '.join(sorted(known))}.")
-    stay = set(kept_ids(space, data))
-    kept = np.array([i in stay for i in data.ids()], dtype=bool)
+    kept = data.index.mask(kept_ids(space, data))
+    reporter = Reporter(space, job, "Accept fix-ups" if accept else "Look for fix-ups", None)
+    reporter.add([("fix", "Work out the fix-ups")])
+    reporter.set(0, state="running")
     edited = {i: one.text for i, one in accepted(store).items()}
     found = fixes_of(data, result, kept, edited, rule or None)
+    batch = f"fix:{os.urandom(8).hex()}"
+    if accept and found:
+        accept_all(store, {i: one.after for i, one in found}, "format rules", batch, by)
+    reporter.set(0, state="done", done=1, total=1, message=f"{len(found):,} responses can be mended safely")
+    reporter.state("done")
     count: dict[str, int] = {}
     for _, one in found:
         for name in one.rules:
@@ -59,8 +66,6 @@ def fix(
     lines = [f"{len(found):,} responses can be mended safely"]
     lines += [f"  {name}: {n:,}" for name, n in sorted(count.items(), key=lambda item: -item[1])]
     if accept and found:
-        batch = f"fix:{os.urandom(8).hex()}"
-        accept_all(store, {i: one.after for i, one in found}, "format rules", batch, by)
         facts |= {"accepted": True, "batch": batch}
         lines.append(f"Accepted as {batch}: `export --corrections` applies them, `fix --undo {batch}` takes them back.")
     say(json_, facts, "\n".join(lines))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from core.dataset.selected import Selected
 from core.errors import InputError
 from core.quality.fixes import Fix, fixable, propose, recheck
 from core.quality.rule_library import READY, suggest
@@ -125,19 +126,28 @@ def rules_of(result: Result) -> list[Rule]:
     return [Rule(**{name: value for name, value in one.items() if name in known}) for one in result.info["rules"]]
 
 
-def records_for(dataset: Dataset, rules: Sequence[Rule]) -> Records:
-    """The texts that some rules look at."""
-    return records_of(dataset, dict.fromkeys((*COLUMNS, *(str(r.params.get("column", "response")) for r in rules))))
+def records_for(dataset: Dataset, rules: Sequence[Rule], rows: Sequence[int] | np.ndarray) -> Records:
+    """The texts that some rules look at, of some rows (ascending) alone."""
+    names = dict.fromkeys((*COLUMNS, *(str(r.params.get("column", "response")) for r in rules)))
+    chosen = Selected(dataset, np.asarray(rows, np.int64))
+    return Records(pa.concat_tables(list(chosen.tables([name for name in names if name in dataset.columns]))))
 
 
-def broken_rows(dataset: Dataset, result: Result) -> dict[str, set[int]]:
-    """rule id -> the rows (of this dataset) that break it, from a stored `formats` result."""
-    at = {record_id: row for row, record_id in enumerate(dataset.ids())}
-    table = result.table(["record_id", "rule"]).to_pydict()
-    found: dict[str, set[int]] = {}
-    for record_id, rule in zip(table["record_id"], table["rule"], strict=True):
-        found.setdefault(rule, set()).add(at[record_id])
-    return found
+def broken_rows(dataset: Dataset, result: Result) -> dict[str, np.ndarray]:
+    """rule id -> the rows (of this dataset, ascending) that break it, from a stored `formats` result."""
+    table = result.table(["record_id", "rule"])
+    names, rows = table["rule"].combine_chunks().dictionary_encode(), dataset.index.rows(table["record_id"])
+    number = names.indices.to_numpy()
+    return {rule: np.unique(rows[number == n]) for n, rule in enumerate(names.dictionary.to_pylist())}
+
+
+def mendable_rows(
+    dataset: Dataset, result: Result, kept: np.ndarray | None = None, wanted: Sequence[str] | None = None
+) -> dict[str, np.ndarray]:
+    """rule id -> the kept rows that break it, for the rules that can have a fix-up; not every one of these rows has a safe one."""
+    able = {rule.id for rule in rules_of(result) if fixable(rule) and (wanted is None or rule.id in wanted)}
+    broken = broken_rows(dataset, result)
+    return {name: rows if kept is None else rows[kept[rows]] for name, rows in broken.items() if name in able}
 
 
 def fixes_of(
@@ -150,17 +160,17 @@ def fixes_of(
     """(record_id, fix-up) of every kept record that a rule of this result can mend safely. `edited`: record_id -> the accepted
     response that stands in place of the imported one, which the fix-up starts from. `wanted`: rule ids; all when absent."""
     rules = rules_of(result)
-    broken = broken_rows(dataset, result)
-    ids = dataset.ids()
-    able = {rule.id for rule in rules if fixable(rule) and (wanted is None or rule.id in wanted)}
-    rows = sorted({row for name in able for row in broken.get(name, ()) if kept is None or kept[row]})
-    if not rows:
+    asked = mendable_rows(dataset, result, kept, wanted)
+    rows = np.unique(np.concatenate([np.zeros(0, np.int64), *asked.values()]))
+    if not len(rows):
         return []
-    records = records_for(dataset, rules)
-    some = Records(records.table.take(pa.array(rows, pa.int64())))
-    place = {row: n for n, row in enumerate(rows)}
-    here = {name: {place[row] for row in found if row in place} for name, found in broken.items()}
-    accepted = {place[row]: edited[ids[row]] for row in rows if edited and ids[row] in edited}
+    some, ids = records_for(dataset, rules, rows), dataset.index.names.at(rows)
+    broken = broken_rows(dataset, result)
+    here = {
+        name: set(np.searchsorted(rows, np.intersect1d(found, rows, assume_unique=True)).tolist())
+        for name, found in broken.items()
+    }
+    accepted = {n: edited[one] for n, one in enumerate(ids) if one in edited} if edited else {}
     if accepted:
         texts = [accepted.get(n, text) for n, text in enumerate(some.texts("response"))]
         at = some.table.column_names.index("response")
@@ -168,14 +178,15 @@ def fixes_of(
         still = recheck(some, rules, {n: texts[n] for n in accepted})
         for name in here:
             here[name] = {n for n in here[name] if n not in accepted or name in still[n]}
-    found = propose(some, rules, here, sorted(able))
-    return [(ids[rows[fix.row]], replace(fix, row=rows[fix.row])) for fix in found]
+    found = propose(some, rules, here, sorted(asked))
+    return [(ids[fix.row], replace(fix, row=int(rows[fix.row]))) for fix in found]
 
 
 def after_edits(dataset: Dataset, result: Result, edited: Mapping[str, str]) -> dict[str, set[str]]:
     """record_id -> the rules that it still breaks with its accepted response in place, for the edited records of this dataset."""
-    rules, at = rules_of(result), {record_id: row for row, record_id in enumerate(dataset.ids())}
-    texts = {at[record_id]: text for record_id, text in edited.items() if record_id in at}
-    found = recheck(records_for(dataset, rules), rules, texts) if texts else {}
-    ids = dataset.ids()
-    return {ids[row]: broken for row, broken in found.items()}
+    known = np.unique(dataset.index.known(edited))
+    if not len(known):
+        return {}
+    rules, ids = rules_of(result), dataset.index.names.at(known)
+    found = recheck(records_for(dataset, rules, known), rules, {n: edited[one] for n, one in enumerate(ids)})
+    return {ids[n]: broken for n, broken in found.items()}
