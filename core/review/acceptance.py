@@ -204,9 +204,11 @@ def practice_lines(failed: int, judged: int) -> list[Line]:
     if not judged:
         return []
     return [
-        Line("more than 6 % with an issue: a systemic problem", 50 * failed <= 3 * judged, PLAN_SOURCE),
+        Line("at most 6 % with an issue; more is a systemic problem", 50 * failed <= 3 * judged, PLAN_SOURCE),
         Line(
-            "over 5 % disagreement: a problem", 20 * failed <= judged, "The practice, for a second reviewer's 50–100."
+            "at most 5 % with an issue, a second reader's line",
+            20 * failed <= judged,
+            "The practice, for a second reviewer's 50–100.",
         ),
-        Line("accuracy over 96 %: the target", 25 * failed < judged, "The practice, for label accuracy."),
+        Line("over 96 % without, the target for labels", 25 * failed < judged, "The practice, for label accuracy."),
     ]

@@ -170,7 +170,7 @@ def _plan(found: Findings) -> list[Block]:
     lines = practice_lines(result.failed, result.judged)
     if lines and not result.unread:
         blocks.append(
-            Rows(("line of the practice", "here"), [(one.text, "kept" if one.kept else "crossed") for one in lines])
+            Rows(("line of the practice", "here"), [(one.text, "kept" if one.kept else "not kept") for one in lines])
         )
         if len({one.kept for one in lines}) > 1:
             blocks.append(

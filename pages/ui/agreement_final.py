@@ -34,8 +34,8 @@ def finals(store: Store, sample: Sample, standings: Sequence[Standing]) -> None:
             else "Nobody is entered as one yet: see People."
         )
         st.markdown(
-            f"**{waiting:,}** records are disputed or unsure and wait for the role {' or '.join(roles)}, who find them on the "
-            f"Audit page under To adjudicate. {whom}"
+            f"**{waiting:,}** {'record is' if waiting == 1 else 'records are'} disputed or unsure. Whoever has the role "
+            f"{' or '.join(roles)} decides, on the Audit page under To adjudicate. {whom}"
         )
     if not any(one.settled for one in found):
         st.info(

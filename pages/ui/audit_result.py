@@ -198,7 +198,7 @@ def _practice(found: Summary) -> None:
         return
     st.markdown("**The practice's own lines**")
     st.table(
-        {"line": [line.text for line in lines], "here": ["kept" if line.kept else "crossed" for line in lines]},
+        {"line": [line.text for line in lines], "here": ["kept" if line.kept else "not kept" for line in lines]},
         border="horizontal", hide_index=True,
     )  # fmt: skip
     if len({line.kept for line in lines}) > 1:

@@ -419,7 +419,7 @@ export class Panel {
       const labels = [...new Set(rubric.criteria.map((one) => one.options.map((option) => option.label).join(", ")))];
       rows.push([["1", "…", "6"], `Answer the marked criterion${labels.length === 1 ? `: ${labels[0]}` : ""}; the next one is marked`]);
     }
-    for (const { criterion, key } of this.rows) if (key) rows.push([[key], `${criterion.title}: next answer`]);
+    for (const { criterion, key } of this.rows) if (key) rows.push([[key], `Next answer: ${criterion.title}`]);
     rows.push([["Shift", CRITERION_KEYS[0]], "Note on that criterion, and so on"]);
     if (this.rows.some(({ detail }) => detail)) rows.push([["b"], `${this.rows.find(({ detail }) => detail).criterion.detail.text}: next choice`]);
     if (this.severity) rows.push([["s"], "Severity, then its number"]);
