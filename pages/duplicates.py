@@ -68,7 +68,7 @@ def main() -> None:
     shown = view(workspace, data, result, round(threshold, 2), rule)
     kept = kept_mask(workspace, data)
     found = current(workspace, "contradictions")
-    pairs = None if found is None else contradictions.standing(found, data, kept)
+    pairs = None if found is None else contradictions.standing(workspace, found, data)
     headline(shown, result, None if pairs is None else len(pairs))
     names = {
         "contradictions": "Contradictions" + ("" if pairs is None else f" ({len(pairs):,})"),

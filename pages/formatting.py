@@ -1,15 +1,15 @@
 """Formatting: compliance with the format rules, which records break which rule, and rules of one's own."""
 
-import numpy as np
 import streamlit as st
 
 from core import jobs as core_jobs
-from core.quality.formats import interval
+from core.actions.inforce import in_force
+from core.actions.standing import InForce
+from core.actions.standing import standing as stands
 from core.quality.scorecard_targets import TARGETS
 from core.steps import current
 from core.workspace import Dataset, Result, Workspace
 from pages.ui import formatting_fixes, formatting_own, formatting_rules, jobs, records, state
-from pages.ui.formatting_data import broken
 from pages.ui.safe import literal
 
 
@@ -22,42 +22,41 @@ def standing(workspace: Workspace, data: Dataset) -> tuple[Result | None, bool]:
     return (before[0], True) if before else (None, False)
 
 
-def headline(workspace: Workspace, data: Dataset, result: Result, kept: np.ndarray) -> None:
-    target = TARGETS["format_compliance"]
-    rows = broken(data, result)
-    violating, errors = (int((kept & rows[name]).sum()) for name in ("any", "error"))
-    count = int(kept.sum())
+def headline(workspace: Workspace, data: Dataset, result: Result) -> None:
+    """Compliance of the set as it stands, what it was as imported, and the interval for further records."""
+    target, force = TARGETS["format_compliance"], in_force(workspace, data)
+    info = stands(result, data, force)
+    count, violating = info["records"], info["violating"]
     left, middle, right = st.columns(3)
     if count:
-        compliance = 1 - violating / count
+        compliance = info["compliance"]
         met = target.met(compliance)
         left.metric(
             "Compliance", f"{_percent(compliance, target.value)} %", f"{'on' if met else 'off'} target: over {100 * target.value:g} %",
             delta_color="green" if met else "red", delta_arrow="off", help=literal(f"Target from {target.source}.", 300),
         )  # fmt: skip
     middle.metric("Records that break a rule", f"{violating:,} of {count:,}")
+    errors = round((1 - info["compliance_errors"]) * count) if count else 0
     right.metric("Of these, errors", f"{errors:,}", help="Rules of severity “error”; the others are warnings. Both count "
                  "against compliance.")  # fmt: skip
     gone = data.count - count
-    between = interval(violating, count)
     st.caption(
         f"Every one of the {count:,} kept records was checked against {len(result.info['rules']):,} rules: a count, not an estimate."
         + (f" {gone:,} removed records are left out." if gone else "")
         + (
-            f" For further records that come from where these came from, compliance lies between {100 * between['low']:.1f} % and "
-            f"{100 * between['high']:.1f} % (95 %, Clopper–Pearson)."
+            f" For further records that come from where these came from, compliance lies between {100 * info['low']:.1f} % and "
+            f"{100 * info['high']:.1f} % (95 %, Clopper–Pearson)."
             if count
             else ""
         )
     )
-    after = formatting_fixes.mended(workspace, data, result)
-    if after and count:
-        at = records.positions(data)
-        healed = sum(kept[at[i]] and rows["any"][at[i]] and not still for i, still in after.items())
-        share = 1 - (violating - healed) / count
+    if force and count:
+        before, own = result.info["compliance"], stands(result, data, InForce(removed=force.removed))
+        healed = own["violating"] - violating
         st.caption(
-            f"Of {len(after):,} records with an accepted correction {healed:,} break no rule any more: an export that applies "
-            f"corrections has a compliance of {_percent(share, target.value)} %."
+            f":material/history: This is the set as it stands ({literal(force.sentence(), 200)}), as an export that applies "
+            f"corrections writes it: {healed:,} fewer break a rule than with the imported responses and labels. As imported, compliance "
+            f"was {_percent(before, target.value)} %. The table below counts the responses as imported."
         )
 
 
@@ -85,7 +84,7 @@ def main() -> None:
     if old:
         st.info("The rules are being checked again; below is how it was before the change.", icon=":material/sync:")
     kept = records.kept_mask(workspace, data)
-    headline(workspace, data, result, kept)
+    headline(workspace, data, result)
     rule = formatting_rules.table(workspace, data, result, kept)
     formatting_rules.settings(workspace, result)
     formatting_own.form(workspace, data, result)

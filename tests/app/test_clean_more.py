@@ -122,12 +122,14 @@ def test_fix_ups_are_accepted_applied_and_taken_back(space, start):
     fine(at)
     found = accepted(open_reviews(space))
     assert len(found) == 18 and all(one.text.startswith("About Cough: advice") for one in found.values())
-    assert any("18 break no rule any more" in one.value and "96.7 %" in one.value for one in at.caption)
+    assert metric(at, "Records that break a rule").value == "2 of 60" and metric(at, "Compliance").value == "96.7 %"
+    assert any("18 fewer break a rule" in one.value and "66.7 %" in one.value for one in at.caption)
     out = space.path / "out.jsonl"
     manifest = export_records(space, "jsonl", out, corrections=True)
     assert len(manifest["subset"]["corrections"]) == 18 and "About Cough: advice" in out.read_text("utf-8")
     next(b for b in at.button if b.label == "Take back").click().run()
     assert not accepted(open_reviews(space)) and not fine(at).exception
+    assert metric(at, "Records that break a rule").value == "20 of 60"
 
 
 def test_a_rule_is_taken_from_the_shelf(space, start, launched):
