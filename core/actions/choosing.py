@@ -7,11 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from core.actions.decisions import kept_ids
+from core.actions.decisions import open_reviews
 from core.actions.frame import axis_title, column, difficulty_sources
 from core.actions.picks import Reach, coverage_by_chance, describe, reach
 from core.errors import MissingInput
 from core.influence.selection.strategies import STRATEGIES, Frame, Selection, heavy, parse_budget, select
+from core.review.ledger import removed_ids
 from core.steps import current
 from core.workspace import Dataset, Output, Result, Workspace, digest_of
 
@@ -28,8 +29,7 @@ def selection_frame(
     mean over the queries, their maximum or a single one (see core.actions.frame.influence_sources).
     """
     ids = data.ids()
-    kept = set(kept_ids(workspace, data))
-    able = np.fromiter((i in kept for i in ids), bool, len(ids))
+    able = ~data.index.mask(removed_ids(open_reviews(workspace)))
     sources = [name for name, _ in difficulty_sources(workspace, data)]
     source = difficulty or (sources[0] if sources else None)
     found, embed, valid = (current(workspace, s) for s in ("influence", "embed", "embed:validation"))

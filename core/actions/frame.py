@@ -171,7 +171,10 @@ def column(workspace: Workspace, data: Dataset, name: str) -> Column:
         return Column(name, title, kind, *_derived(workspace, data, name))
     if name == "verdict":
         given = verdict_by_record(open_reviews(workspace))
-        return Column(name, title, kind, np.array([given.get(i, "") for i in data.ids()], dtype=object))
+        said = np.full(data.count, "", dtype=object)
+        rows = data.index.rows(given)
+        said[rows[rows >= 0]] = np.array(list(given.values()), dtype=object)[rows >= 0]
+        return Column(name, title, kind, said)
     return Column(name, title, kind, texts(data.column(name)))
 
 
@@ -187,7 +190,10 @@ def words(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def texts(column: pa.ChunkedArray) -> np.ndarray:
-    return pc.fill_null(column.cast(pa.large_string()), "").to_numpy(zero_copy_only=False)
+    """(N,) object: the texts of a column, "" for none; equal texts are one object, so a million of few kinds weigh little."""
+    words = pc.fill_null(column.cast(pa.large_string()), "").combine_chunks().dictionary_encode()
+    kinds = words.dictionary.to_numpy(zero_copy_only=False)
+    return kinds[words.indices.to_numpy()] if len(kinds) else np.empty(0, dtype=object)
 
 
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:
@@ -208,8 +214,8 @@ def _derived(workspace: Workspace, data: Dataset, name: str) -> tuple[np.ndarray
         group, keeper = table.column(0).to_numpy(), np.asarray(table.column(1).to_numpy(zero_copy_only=False), bool)
         return np.where(group < 0, "unique", np.where(keeper, "kept of a group", "near-duplicate")).astype(object), ""
     if name == "format":
-        broken = set(result.table(["record_id"]).column(0).to_pylist())
-        return np.array(["breaks a rule" if i in broken else "complies" for i in data.ids()], dtype=object), ""
+        broken = data.index.mask(result.table(["record_id"]).column(0))
+        return np.where(broken, "breaks a rule", "complies").astype(object), ""
     if name == "label":
         flagged = np.asarray(result.table(["flagged"]).column(0).to_numpy(zero_copy_only=False), bool)
         return np.where(flagged, "suspect", "as expected").astype(object), ""

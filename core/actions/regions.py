@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.actions.decisions import open_reviews, verdict_by_record
 from core.actions.frame import available, column, difficulty_sources
 from core.actions.naming import levels, names
 from core.review.intervals import wilson
@@ -49,13 +48,11 @@ def regions(workspace: Workspace, data: Dataset, found: Result, level: str = "cl
     influence = _means(
         workspace, data, "influence" if "influence" in available(workspace, data) else None, where, len(size)
     )
-    ids = data.ids()
-    told = verdict_by_record(open_reviews(workspace))
-    verdict = np.array([told.get(i, "") for i in ids], dtype=object) if told else np.full(len(ids), "", object)
+    verdict = column(workspace, data, "verdict").values
     failed = np.bincount(where[verdict == "fail"], minlength=len(size))
     judged = failed + np.bincount(where[verdict == "pass"], minlength=len(size))
     coverage, duplicates = current(workspace, "coverage"), current(workspace, "duplicates")
-    visits = _visits(coverage, ids, where, len(size)) if coverage else None
+    visits = _visits(coverage, data, where, len(size)) if coverage else None
     total = coverage.info["production"] if coverage else 0
     paired = duplicates.table(["group"]).column(0).to_numpy() >= 0 if duplicates else None
     copies = np.bincount(where[paired], minlength=len(size)) if paired is not None else None
@@ -84,11 +81,11 @@ def _means(workspace: Workspace, data: Dataset, name: str | None, where: np.ndar
     return [float(t / k) if k else None for t, k in zip(total, known, strict=True)]
 
 
-def _visits(coverage: Result, ids: list[str], where: np.ndarray, count: int) -> np.ndarray:
+def _visits(coverage: Result, data: Dataset, where: np.ndarray, count: int) -> np.ndarray:
     table = coverage.table(["nearest_id", "covered"])
-    row = {i: n for n, i in enumerate(ids)}
-    near, covered = table.column(0).to_pylist(), table.column(1).to_pylist()
-    return np.bincount([where[row[i]] for i, c in zip(near, covered, strict=True) if c and i in row], minlength=count)
+    near = data.index.rows(table["nearest_id"])
+    covered = np.asarray(table["covered"].to_numpy(zero_copy_only=False), dtype=bool)
+    return np.bincount(where[near[covered & (near >= 0)]], minlength=count)
 
 
 def typical(
@@ -99,8 +96,8 @@ def typical(
     rows = np.flatnonzero(found.table([level]).column(0).to_numpy() == number)
     if embed is None or not len(rows):
         return [], []
-    vectors = np.asarray(embed.array()[rows], np.float32)
+    vectors = np.asarray(embed.glance()[rows], np.float32)
     order = rows[np.argsort(-(vectors @ vectors.mean(0)), kind="stable")]
-    ids = data.ids()
+    ids = data.index.names
     few = min(TYPICAL, max(1, len(order) // 2))
     return [ids[r] for r in order[:few]], [ids[r] for r in order[::-1][: min(few, len(order) - few)]]

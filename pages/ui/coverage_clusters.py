@@ -146,13 +146,12 @@ def _select(level: str, numbers: list[int], called: list[str], rows: list[int]) 
     workspace = state.workspace()
     wanted = [numbers[r] for r in rows]
     labels = current(workspace, "clusters").table([level]).column(0).to_numpy()
-    ids = records.ids_of(workspace.need())
     title = (
         f"{len(wanted)} clusters" if len(wanted) > 1 else "noise" if wanted == [-1] else f"Cluster {called[rows[0]]}"
     )
     if len(wanted) == 1 and wanted[0] >= 0:
         st.session_state["coverage.cluster"] = wanted[0]
-    state.select([ids[n] for n in np.flatnonzero(np.isin(labels, wanted))], title)
+    state.select(records.ids_of(workspace.need()).at(np.flatnonzero(np.isin(labels, wanted))), title)
 
 
 def _one(workspace: Workspace, data: Dataset, found: Result, level: str, listed: list[Region]) -> None:

@@ -10,11 +10,12 @@ import streamlit as st
 
 from core.actions import frame, naming
 from core.actions.decisions import open_reviews, verdict_by_record
+from core.dataset.ids import Names
 from core.embedding import search
 from core.review.subsets import subset_ids, subsets
 from core.steps import current
 from core.workspace import Dataset, Result, Workspace
-from pages.ui import palette, records
+from pages.ui import palette
 from pages.ui.scatter import (
     Categories,
     Facet,
@@ -56,7 +57,7 @@ class Points:
     """Every point as drawn: the training records in file order, then production. `key` names the layout and both datasets."""
 
     key: str
-    ids: np.ndarray  # (N + M,) str
+    ids: Names  # (N + M,)
     training: int
     x: np.ndarray
     y: np.ndarray
@@ -77,7 +78,7 @@ def layout(workspace: Workspace, data: Dataset) -> Points | None:
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _points(key: str, digest: str, _result: Result, count: int) -> Points:
     table = _result.table()
-    ids = table.column("record_id").to_numpy(zero_copy_only=False)
+    ids = Names(table.column("record_id").combine_chunks())
     x, y = (table.column(name).to_numpy() for name in ("x", "y"))
     return Points(f"{key}{digest}", ids, count, x, y, _result.step == "preview", _result.info)
 
@@ -119,10 +120,10 @@ def _column(digest: str, name: str, source: str, _workspace: Workspace, _data: D
 
 def _subset_column(workspace: Workspace, data: Dataset) -> frame.Column:
     """The saved selection that each record is in."""
-    store, at = open_reviews(workspace), records.positions(data)
+    store = open_reviews(workspace)
     values = np.full(data.count, "", dtype=object)
     for one in subsets(store):
-        rows = np.array([at[i] for i in subset_ids(store, one.id) if i in at], np.int64)
+        rows = data.index.known(subset_ids(store, one.id))
         values[rows] = np.where(values[rows] == "", one.name, SEVERAL)
     return frame.Column(SUBSET, "Saved selections", "category", values)
 
@@ -210,9 +211,9 @@ def _production_values(
     if coverage is None:
         return None
     table = coverage.table(["nearest_id", "covered"])
-    cluster = dict(zip(data.ids(), known.values, strict=True))
-    nearest, covered = (table.column(n).to_pylist() for n in ("nearest_id", "covered"))
-    return np.array([cluster.get(i, "") if c else "" for i, c in zip(nearest, covered, strict=True)], dtype=object)
+    nearest = data.index.rows(table["nearest_id"])
+    there = (nearest >= 0) & np.asarray(table["covered"].to_numpy(zero_copy_only=False), dtype=bool)
+    return np.where(there, known.values[nearest], "")
 
 
 def _colour(known: frame.Column, theirs: np.ndarray | None, points: Points) -> Categories | Values:

@@ -206,9 +206,8 @@ def mask(data: Dataset, points: Points) -> np.ndarray:
     chosen = state.selection()
     kept = state.remembered("coverage.mask", None)
     if kept is None or kept[0] is not chosen or kept[1] != points.key:
-        at = records.positions(data)
         bits = np.zeros(len(points.ids), bool)
-        bits[[at[i] for i in chosen.ids if i in at]] = True
+        bits[: points.training] = data.index.mask(chosen.ids)
         kept = (chosen, points.key, bits)
         state.remember("coverage.mask", kept)
     return kept[2]
@@ -216,7 +215,7 @@ def mask(data: Dataset, points: Points) -> np.ndarray:
 
 def _react(workspace: Workspace, points: Points, event: ScatterEvent) -> None:
     if event.clicked is not None:
-        coverage_search.open_record(str(points.ids[event.clicked]), _role(points, event.clicked))
+        coverage_search.open_record(points.ids[event.clicked], _role(points, event.clicked))
     if event.action == "link":
         coverage_link.make(workspace, event.counter)
         st.rerun()
@@ -224,7 +223,7 @@ def _react(workspace: Workspace, points: Points, event: ScatterEvent) -> None:
         (state.undo_selection if event.action == "undo" else state.redo_selection)()
         st.rerun()
     if event.action == "like" and event.about is not None:
-        coverage_search.like(_role(points, event.about), str(points.ids[event.about]))
+        coverage_search.like(_role(points, event.about), points.ids[event.about])
         st.rerun()
     if event.selected is not None:
         rows = np.flatnonzero(event.selected[: points.training])
@@ -233,7 +232,7 @@ def _react(workspace: Workspace, points: Points, event: ScatterEvent) -> None:
                 "Only production records are in there. A selection holds training records; click a ring to read it."
             )
         title = TITLES.get(event.how, "Picked on the map")
-        state.select(points.ids[rows].tolist(), title)
+        state.select(points.ids.at(rows), title)
         bits = event.selected.copy()
         bits[points.training :] = False
         state.remember("coverage.mask", (state.selection(), points.key, bits))

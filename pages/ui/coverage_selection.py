@@ -3,6 +3,8 @@
 from functools import partial
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import streamlit as st
 
 from core.actions.decisions import open_reviews
@@ -13,27 +15,28 @@ from core.workspace import Dataset, Workspace
 from pages.ui import coverage_data, coverage_search, records, state
 from pages.ui.coverage_data import Points
 from pages.ui.safe import literal, short
+from pages.ui.tables import pager
 
-SHOWN = 200
 COMBINE = {"replace": "Replace", "add": "Or: add", "keep": "And: keep common", "remove": "Not: take away"}
 
 
 def panel(workspace: Workspace, data: Dataset, points: Points) -> None:
     chosen = state.selection()
-    at = records.positions(data)
-    here = [i for i in chosen.ids if i in at]
+    here = data.index.known(chosen.ids)
     _actions(data, chosen, here)
     _by_value(workspace, data)
-    if not here:
+    if not len(here):
         return
     _save(workspace, data, chosen, here)
-    coverage_search.table(data, here[:SHOWN], {}, f"coverage.selected.{hash(chosen.ids)}")
-    if len(here) > SHOWN:
-        st.caption(f"The first {SHOWN} of {len(here):,}.")
+    mark = f"{len(here)}.{here[0]}.{here[-1]}"
+    shown = here[
+        pager(len(here), f"coverage.selected.page.{mark}", what="Records", order="in the order of the selection")
+    ]
+    coverage_search.table(data, records.ids_of(data).at(shown), {}, f"coverage.selected.{mark}.{shown[0]}")
 
 
-def _actions(data: Dataset, chosen: state.Selection, here: list[str]) -> None:
-    if here:
+def _actions(data: Dataset, chosen: state.Selection, here: np.ndarray) -> None:
+    if len(here):
         st.markdown(
             f"**{len(here):,}** of {data.count:,} records selected ({len(here) / data.count:.1%}) · {literal(chosen.title, 80)}"
         )
@@ -51,7 +54,7 @@ def _actions(data: Dataset, chosen: state.Selection, here: list[str]) -> None:
             "Select the rest",
             icon=":material/invert_colors:",
             key="coverage.invert",
-            disabled=not here,
+            disabled=not len(here),
             on_click=_invert,
         )
         st.button(
@@ -77,16 +80,16 @@ def _actions(data: Dataset, chosen: state.Selection, here: list[str]) -> None:
             disabled=not state.can_step("redo"),
             help="Forward again (Y on the map)",
         )
-        if st.button("Audit a sample", icon=":material/fact_check:", key="coverage.audit", disabled=not here):
+        if st.button("Audit a sample", icon=":material/fact_check:", key="coverage.audit", disabled=not len(here)):
             st.switch_page("pages/audit.py")
-        if st.button("Export", icon=":material/download:", key="coverage.export", disabled=not here):
+        if st.button("Export", icon=":material/download:", key="coverage.export", disabled=not len(here)):
             st.switch_page("pages/export.py")
 
 
 def _invert() -> None:
     data, chosen = state.workspace().need(), state.selection()
-    inside = set(chosen.ids)
-    state.select([i for i in records.ids_of(data) if i not in inside], f"All but {chosen.title}")
+    rest = np.flatnonzero(~data.index.mask(chosen.ids))
+    state.select(records.ids_of(data).at(rest), f"All but {chosen.title}")
 
 
 def _by_value(workspace: Workspace, data: Dataset) -> None:
@@ -128,23 +131,22 @@ def _by_value(workspace: Workspace, data: Dataset) -> None:
 
 
 def _choose(workspace: Workspace, data: Dataset, by: str, picked: list[str], how: str) -> None:
-    ids = records.ids_of(data)
     if by == "subset":
         store = open_reviews(workspace)
-        found = {i for name in picked for i in subset_ids(store, name)}
+        found = data.index.mask(i for name in picked for i in subset_ids(store, name))
     else:
-        values = coverage_data.column(workspace, data, by).values
-        found = {ids[n] for n in np.flatnonzero(np.isin(values, np.array(picked, dtype=object)))}
-    before = set(state.selection().ids)
-    wanted = {"replace": found, "add": before | found, "keep": before & found, "remove": before - found}[how]
+        values = pa.array(coverage_data.column(workspace, data, by).values, pa.large_string())
+        found = pc.is_in(values, value_set=pa.array(picked, pa.large_string())).to_numpy(zero_copy_only=False)
+    before = data.index.mask(state.selection().ids)
+    wanted = {"replace": found, "add": before | found, "keep": before & found, "remove": before & ~found}[how]
     word = ", ".join(picked)
     title = {"replace": word, "add": f"{state.selection().title} and {word}"}.get(
         how, f"{state.selection().title} · {COMBINE[how].partition(': ')[2]} {word}"
     )
-    state.select([i for i in ids if i in wanted], short(title, 120))
+    state.select(records.ids_of(data).at(np.flatnonzero(wanted)), short(title, 120))
 
 
-def _save(workspace: Workspace, data: Dataset, chosen: state.Selection, here: list[str]) -> None:
+def _save(workspace: Workspace, data: Dataset, chosen: state.Selection, here: np.ndarray) -> None:
     with st.form("coverage.save", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.text_input(
             "Keep as a subset under the name", key="coverage.name", placeholder=short(chosen.title, 60), width=240
@@ -152,7 +154,8 @@ def _save(workspace: Workspace, data: Dataset, chosen: state.Selection, here: li
         if st.form_submit_button("Save subset", icon=":material/bookmark_add:", key="coverage.save_now"):
             try:
                 kept = add_subset(
-                    open_reviews(workspace), name or chosen.title, here, by=state.reviewer(), strategy="coverage",
+                    open_reviews(workspace), name or chosen.title, records.ids_of(data).at(here), by=state.reviewer(),
+                    strategy="coverage",
                     dataset_digest=data.digest, params={"title": chosen.title},
                 )  # fmt: skip
                 st.toast(f"Kept {kept.count:,} records as {literal(kept.name, 80)}. Export offers it by this name.")

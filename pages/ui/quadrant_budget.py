@@ -183,7 +183,7 @@ def extremes(data: Dataset, seen: View, signed: bool = True, most: int = 10) -> 
 
     helpful = np.asarray(seen.frame.influence, float)
     known = np.flatnonzero(np.isfinite(helpful))
-    order = known[np.lexsort((np.asarray(seen.frame.ids, str)[known], -helpful[known]))]
+    order = known[np.lexsort((seen.frame.rank[known], -helpful[known]))]
     below = int((helpful[known] < 0).sum())
     if signed:
         st.subheader("Most influential, most harmful")

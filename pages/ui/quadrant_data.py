@@ -11,7 +11,7 @@ from core.actions.choosing import selection_frame
 from core.actions.decisions import open_reviews
 from core.actions.frame import FROM_RESULTS, HEURISTICS, column, difficulty_sources, influence_sources
 from core.influence.selection.strategies import Frame
-from core.review.ledger import ledger, removed_ids
+from core.review.ledger import ledger
 from core.steps import current
 from core.workspace import Dataset, Workspace
 from pages.ui import palette, records
@@ -85,13 +85,12 @@ def view(workspace: Workspace, data: Dataset, source: str | None, query: str = "
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _view(path: str, key: str, source: str, query: str, _workspace: Workspace, _data: Dataset) -> View:
     frame = selection_frame(_workspace, _data, source or None, query)
-    at = records.positions(_data)
     result = current(_workspace, "influence")
     influence, heldout = None, np.zeros(_data.count, bool)
     if result is not None:
         influence = column(_workspace, _data, query).values
         heldout = np.asarray(result.table(["heldout"]).column(0).to_numpy(zero_copy_only=False), bool).copy()
-        heldout[[at[i] for i in removed_ids(open_reviews(_workspace)) if i in at]] = False
+        heldout &= records.kept_mask(_workspace, _data)
     words = pa.array(["" if c is None else c for c in frame.category], pa.large_string()).dictionary_encode()
     return View(
         f"{path}/{key}",
@@ -100,7 +99,7 @@ def _view(path: str, key: str, source: str, query: str, _workspace: Workspace, _
         influence,
         heldout,
         frame,
-        np.fromiter((at[i] for i in frame.ids), np.int64, len(frame.ids)),
+        _data.index.rows(frame.ids),
         words.indices.to_numpy(),
         tuple(words.dictionary.to_pylist()),
         query,

@@ -76,8 +76,7 @@ def plot(workspace: Workspace, data: Dataset, seen: View, placed: Quadrants, col
     else:
         paint = data_of.colour(workspace, data, colour)
     x = data_of.drawn_cut(seen, placed.difficulty_cut.value)
-    chosen, at = np.zeros(data.count, bool), records.positions(data)
-    chosen[[at[i] for i in state.selection().ids if i in at]] = True
+    chosen = data.index.mask(state.selection().ids)
     event = scatter(
         base.with_colour(paint).with_selected(chosen), "quadrant.plot", height=560,
         axes=Axes(
@@ -95,9 +94,8 @@ def plot(workspace: Workspace, data: Dataset, seen: View, placed: Quadrants, col
     if event.selected is not None:
         picked = np.flatnonzero(event.selected & seen.pickable)
         left_out = int(event.selected.sum()) - len(picked)
-        ids = records.ids_of(data)
         how = "enclosed" if event.polygon is not None else "chosen"
-        state.select([ids[i] for i in picked], f"{how} in the quadrant plot")
+        state.select(records.ids_of(data).at(picked), f"{how} in the quadrant plot")
         if left_out:
             st.toast(f"{left_out:,} held-out records were left out: they are the target itself.")
         st.rerun()
@@ -133,7 +131,7 @@ def _first_view(seen: View, placed: Quadrants, x: float) -> tuple[float, float, 
 
 def cards(data: Dataset, seen: View, placed: Quadrants) -> None:
     """Each quadrant: how many, their means, three of them by chance, and the button that selects them."""
-    ids = np.asarray(seen.frame.ids, dtype=object)
+    ids = seen.frame.ids
     hard, helpful = np.asarray(seen.frame.difficulty, float), np.asarray(seen.frame.influence, float)
     total = max(1, int((placed.codes > 0).sum()))
     hard_by = (
@@ -151,19 +149,20 @@ def cards(data: Dataset, seen: View, placed: Quadrants) -> None:
                 with st.container(horizontal=True, vertical_alignment="center"):
                     st.markdown(f"### {len(rows):,}", width="stretch")
                     if st.button("Select this quadrant", key=f"quadrant.select.{q}"):
-                        state.select(list(ids[rows]), f"Q{q} {QUADRANTS[q]} ({said})")
+                        state.select([ids[row] for row in rows.tolist()], f"Q{q} {QUADRANTS[q]} ({said})")
                         st.rerun()
                 st.caption(
                     f"{100 * len(rows) / total:.1f} % of {total:,} · mean difficulty {hard[rows].mean():.3g} · "
                     f"mean influence {helpful[rows].mean():.3g}  \n{MEANING[q]}"
                 )
-                _examples(data, q, ids[rows])
+                # An id is a digest of the content, so the first of them by name are a draw that stays while the cuts move.
+                few = rows[np.argpartition(seen.frame.rank[rows], min(EXAMPLES, len(rows) - 1))[:EXAMPLES]]
+                _examples(data, q, [ids[row] for row in few.tolist()])
 
 
-def _examples(data: Dataset, q: int, ids: np.ndarray) -> None:
-    """Three by chance: an id is a digest of the content, so the smallest ids are a draw that stays while the cuts move."""
-    smallest = np.argpartition(ids.astype(str), min(EXAMPLES, len(ids) - 1))[:EXAMPLES]
-    found = data_of.texts(data.digest, tuple(sorted(ids[smallest])), data)
+def _examples(data: Dataset, q: int, ids: list[str]) -> None:
+    """A few of them, each to be read in full."""
+    found = data_of.texts(data.digest, tuple(sorted(ids)), data)
     for record_id, row in found.items():
         line = st.container(
             horizontal=True, gap="small", vertical_alignment="center", key=f"quadrant.line.{q}.{record_id}"
