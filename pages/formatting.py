@@ -55,8 +55,8 @@ def headline(workspace: Workspace, data: Dataset, result: Result) -> None:
         healed = own["violating"] - violating
         st.caption(
             f":material/history: This is the set as it stands ({literal(force.sentence(), 200)}), as an export that applies "
-            f"corrections writes it: {healed:,} fewer break a rule than with the imported responses and labels. As imported, compliance "
-            f"was {_percent(before, target.value)} %. The table below counts the responses as imported."
+            f"corrections writes it: {healed:,} fewer break a rule than with the imported responses and labels. As imported, "
+            f"compliance was {_percent(before, target.value)} %. The table below counts the responses as imported."
         )
 
 

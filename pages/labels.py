@@ -1,8 +1,13 @@
 """Labels: which records may carry the wrong category, which categories are confused, and how accurate the labels may be."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import streamlit as st
 
+from core.actions.inforce import in_force
 from core.actions.relabelling import changes_in_force
+from core.actions.standing import standing
 from core.quality.scorecard_targets import TARGETS
 from core.steps import current, params_of, set_params
 from core.workspace import Dataset, Result, Workspace
@@ -33,8 +38,9 @@ def choose_column(workspace: Workspace, data: Dataset) -> str | None:
     return asked
 
 
-def headline(result: Result, found: Doubts) -> None:
-    info, target = result.info, TARGETS["label_accuracy"]
+def headline(result: Result, found: Doubts, info: Mapping[str, Any]) -> None:
+    """`info`: what the step says of the set as it stands."""
+    target = TARGETS["label_accuracy"]
     columns = st.columns(3)
     if info["reliable"]:
         met = target.met(info["accuracy"])
@@ -85,9 +91,20 @@ def main() -> None:
         kept = kept_mask(workspace, data)
         changed = frozenset(changes_in_force(workspace))
         found = doubts(data, result, kept, changed)
-        headline(result, found)
+        stands = standing(result, data, in_force(workspace, data))
+        headline(result, found, stands)
         if changed:
-            st.caption(f"{len(changed):,} labels were changed by a rule since; they are not in doubt any more.")
+            st.caption(f"{len(changed):,} labels were changed since; they are not in doubt any more.")
+        if info.get("reliable") and stands["accuracy"] != info["accuracy"]:
+            st.caption(
+                f":material/history: The estimate is of the set as it stands, by the same classifier; as imported it was "
+                f"{100 * info['accuracy']:.1f} %."
+                + (
+                    " It takes changed labels for right where it suggested them itself: have a sample of them read."
+                    if changed
+                    else ""
+                )
+            )
     for warning in info["warnings"]:
         st.caption(literal(warning, 400))
     if len(info["small"]) > 5:

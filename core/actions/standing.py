@@ -205,14 +205,14 @@ def _labels(held: _Held, kept: np.ndarray) -> dict[str, Any]:
     at = np.array([number.get(now.get(one, label), -1) for one, label in zip(ids, given, strict=True)], dtype=np.int64)
     sure = np.array([number.get(label, -1) for label in table["confident"].to_pylist()], dtype=np.int64)
     judged &= at >= 0
-    changed = sum(bool(judged[row]) for row, one in enumerate(ids) if one in now) if now else 0
+    changed = np.array([one in now for one in ids], dtype=bool) & judged
     if not judged.any():
         return {"as_imported": True}
     accuracy = counted_again(at[judged], sure[judged], len(number))
     return {
         "judged": int(judged.sum()),
-        "flagged": int((judged & (sure >= 0) & (sure != at)).sum()),
-        "changed": changed,
+        "flagged": int((judged & ~changed & (sure >= 0) & (sure != at)).sum()),  # what was decided is in doubt no more
+        "changed": int(changed.sum()),
         "accuracy": accuracy,
         "noise": 1 - accuracy,
     }

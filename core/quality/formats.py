@@ -180,13 +180,3 @@ def fixes_of(
             here[name] = {n for n in here[name] if n not in accepted or name in still[n]}
     found = propose(some, rules, here, sorted(asked))
     return [(ids[fix.row], replace(fix, row=int(rows[fix.row]))) for fix in found]
-
-
-def after_edits(dataset: Dataset, result: Result, edited: Mapping[str, str]) -> dict[str, set[str]]:
-    """record_id -> the rules that it still breaks with its accepted response in place, for the edited records of this dataset."""
-    known = np.unique(dataset.index.known(edited))
-    if not len(known):
-        return {}
-    rules, ids = rules_of(result), dataset.index.names.at(known)
-    found = recheck(records_for(dataset, rules, known), rules, {n: edited[one] for n, one in enumerate(ids)})
-    return {ids[n]: broken for n, broken in found.items()}

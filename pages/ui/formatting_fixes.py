@@ -10,7 +10,7 @@ import streamlit as st
 from core.actions.decisions import open_reviews
 from core.errors import QuadrantError
 from core.quality.fixes import Fix
-from core.quality.formats import after_edits, fixes_of, mendable_rows
+from core.quality.formats import fixes_of, mendable_rows
 from core.review.edits import accept_all, accepted, undo_batch
 from core.workspace import Dataset, Result, Workspace
 from pages.ui import jobs, records, state
@@ -44,17 +44,6 @@ def _mendable(path: str, mask: bytes, _data: Dataset, _result: Result) -> dict[s
     return mendable_rows(_data, _result, np.frombuffer(mask, bool))
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _after(path: str, edited: str, _data: Dataset, _result: Result, _edited: dict[str, str]) -> dict[str, set[str]]:
-    return after_edits(_data, _result, _edited)
-
-
-def mended(workspace: Workspace, data: Dataset, result: Result) -> dict[str, set[str]]:
-    """record_id -> the rules it still breaks, for the records with an accepted response in place of the imported one."""
-    edited, mark = _edited(workspace)
-    return _after(str(result.path), mark, data, result, edited) if edited else {}
-
-
 def _edited(workspace: Workspace) -> tuple[dict[str, str], str]:
     """(record_id -> accepted response, what names all of them together)."""
     found = {i: one.text for i, one in accepted(open_reviews(workspace)).items()}
@@ -73,7 +62,9 @@ def draw(workspace: Workspace, data: Dataset, result: Result, kept: np.ndarray) 
             "Proposed is only what changes the form and not a letter or digit, mends the rule it is for, and breaks no other: "
             "white space at the ends, casing of labels and sections, the space after a label, signs of lists, style of headings, "
             "JSON out of its code fence. The imported record stays as it is; an export that applies corrections writes the new "
-            "response and keeps the original in its manifest. Prompts and categories are not touched here."
+            "response and keeps the original in its manifest. Prompts are not touched: they stand for what people really type, "
+            "stray space included, and near-duplicates, verdicts and the comparison with production were made on them as they came. Labels are "
+            "changed on the Labels page."
         )
         edited, mark = _edited(workspace)
         able = _mendable(str(result.path), kept.tobytes(), data, result)

@@ -87,9 +87,9 @@ def _shown(data: Dataset, seen: Preview) -> None:
     )  # fmt: skip
     pairs = ", ".join(f"{literal(a, 40)} → {literal(b, 40)} ({n:,})" for a, b, n in seen.pairs[:6])
     st.caption(
-        f"{pairs}{' …' if len(seen.pairs) > 6 else ''}. The imported file stays as it is. The new label counts on this page, in the "
-        "comparison with production (as it stands), and in an export that applies corrections; until the labels are looked at "
-        "again, the estimate of their accuracy is that of the import."
+        f"{pairs}{' …' if len(seen.pairs) > 6 else ''}. The imported file stays as it is. The new label counts on this page, on "
+        "the scorecard, in the comparison with production and its plans, and in an export that applies corrections. The estimate of "
+        "accuracy follows by the same classifier, which takes its own suggestions for right: have a sample of them read."
     )
 
 

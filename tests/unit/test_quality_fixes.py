@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.quality import fixes, formats
+from core.quality.rechecks import violations_now
 from core.quality.records import Records
 from core.quality.rules import Rule, check
 from core.review import edits
@@ -88,7 +89,11 @@ def test_fixes_of_a_result_start_from_what_was_accepted(tmp_path):
         ids[1]: ("second ", "second"),
         ids[3]: ("* four ", "- four"),
     }
-    assert formats.after_edits(dataset, result, edited) == {ids[0]: set(), ids[1]: {"space"}}
+    now = violations_now(dataset, result, edited, {}).to_pylist()
+    assert [one["rule"] for one in now if one["record_id"] in edited] == ["space"]
+    assert [one for one in now if one["record_id"] not in edited] == [
+        one for one in result.table(["record_id", "rule", "severity"]).to_pylist() if one["record_id"] not in edited
+    ]
 
 
 def test_a_batch_is_undone_to_what_stood_before(tmp_path):
