@@ -45,7 +45,7 @@ class InForce:
         labelled = len({one for column in self.labels.values() for one in column})
         parts = [
             (len(self.removed), "removed"), (labelled, "with another label"), (len(self.responses), "with a corrected response"),
-            (len(self.settled), "pairs settled"),
+            (len(self.settled), "pair settled" if len(self.settled) == 1 else "pairs settled"),
         ]  # fmt: skip
         return ", ".join(f"{n:,} {what}" for n, what in parts if n)
 

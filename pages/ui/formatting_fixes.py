@@ -63,8 +63,8 @@ def draw(workspace: Workspace, data: Dataset, result: Result, kept: np.ndarray) 
             "white space at the ends, casing of labels and sections, the space after a label, signs of lists, style of headings, "
             "JSON out of its code fence. The imported record stays as it is; an export that applies corrections writes the new "
             "response and keeps the original in its manifest. Prompts are not touched: they stand for what people really type, "
-            "stray space included, and near-duplicates, verdicts and the comparison with production were made on them as they came. Labels are "
-            "changed on the Labels page."
+            "stray space included, and near-duplicates, verdicts and the comparison with production were made on them as they came. "
+            "Labels are changed on the Labels page."
         )
         edited, mark = _edited(workspace)
         able = _mendable(str(result.path), kept.tobytes(), data, result)

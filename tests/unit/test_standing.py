@@ -1,0 +1,276 @@
+"""The scorecard follows every decision by the hand-counted amount, and an undo brings it back exactly: the six steps one by one."""
+
+import json
+import math
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from core.actions.decisions import open_reviews, seen_now
+from core.actions.exporting import export_records, first_written
+from core.actions.inforce import in_force
+from core.actions.mix import labels_now, mix
+from core.actions.relabelling import Rule, apply_rule, preview
+from core.actions.standing import NOTHING, contradictions_now
+from core.actions.summary import metrics
+from core.actions.version_history import cards, keep_card
+from core.dataset.importing import import_file
+from core.dataset.writing import FORMATS, RAW
+from core.quality.gates import Gate, check_gates
+from core.review.edits import accept_all, undo_batch
+from core.review.ledger import keep_records, remove_records, undo
+from core.review.samples import add_sample
+from core.review.sampling import Draw
+from core.review.verdicts import Verdict, save_verdicts
+from core.steps import current, plan, run_step, set_params
+from core.workspace import Output, open_workspace
+from tests.dataset_files import lines
+
+SPACE = {"id": "space", "kind": "stray_space", "params": {"columns": ["response"]}}
+CASING = {"id": "casing", "kind": "label_casing", "params": {"column": "category"}, "severity": "warning"}
+
+
+def record(n: int) -> dict:
+    """Twenty records: 14 of category a, 6 of b. 0 and 1 ask the same (a copy) and contradict; so do 2 and 3 by category. The
+    responses of 4 and 5 end in white space. 6..9 are labelled a and would be b."""
+    row = {
+        "prompt": f"question number {'abcdefghijklmnopqrst'[n]}",
+        "response": f"plain answer {'abcdefghijklmnopqrst'[n]}",
+    }
+    row |= {"category": "a" if n < 14 else "b", "reasoning": "" if n == 19 else "because"}
+    row |= {
+        0: {"prompt": "may I take it", "response": "Yes, take 5 mg daily with water."},
+        1: {"prompt": "may I take it", "response": "Yes, take 50 mg daily with water."},
+        2: {"prompt": "what is it", "response": "the same", "category": "a"},
+        3: {"prompt": "what is it", "response": "the same", "category": "b"},
+        4: {"response": "mended four "}, 5: {"response": "mended five\n"},
+    }.get(n, {})  # fmt: skip
+    return row
+
+
+@pytest.fixture
+def space(tmp_path):
+    """The records as a workspace; vectors by hand, every step that counts run on them. Production: 30 a, 70 b."""
+    file = tmp_path / "d.jsonl"
+    file.write_text(lines(*(record(n) for n in range(20))))
+    space = open_workspace(tmp_path / "w")
+    space.add("training", "d", lambda folder: import_file(file, folder, "training"))
+    space.set_shares({"a": 0.3, "b": 0.7})
+    set_params(space, "formats", {"rules": [SPACE, CASING]})
+    data = space.need()
+    prompts = data.column("prompt").to_pylist()
+    order = list(dict.fromkeys(prompts))
+    store_step(space, "embed", Output(
+        table=pa.table({"record_id": data.ids()}), array=np.eye(20, dtype=np.float32)[[order.index(p) for p in prompts]],
+        info={"warnings": []},
+    ))  # fmt: skip
+    given = data.column("category").to_pylist()
+    sure = ["b" if n in (6, 7, 8, 9) else label for n, label in enumerate(given)]
+    doubted = [a != b for a, b in zip(given, sure, strict=True)]
+    store_step(space, "labels", Output(table=pa.table({
+        "record_id": data.ids(), "given": given, "suggested": sure, "self_confidence": [0.1 if one else 0.9 for one in doubted],
+        "suggested_confidence": [0.95] * 20, "flagged": doubted, "knn_agreement": [0.5] * 20, "knn_label": sure, "confident": sure,
+    }), info={
+        "column": "category", "names": ["a", "b"], "warnings": [], "judged": 20, "flagged": 4, "accuracy": 0.8, "noise": 0.2,
+        "reliable": True, "agreement": 0.8, "small": [],
+    }))  # fmt: skip
+    for step in ("duplicates", "contradictions", "formats", "distribution"):
+        run_step(space, step)
+    return space
+
+
+def store_step(space, name: str, output: Output) -> None:
+    wanted = plan(space, name)
+    space.compute(name, wanted.key, wanted.recipe(), lambda _: output, {}, {})
+
+
+def card(space) -> dict:
+    return {m.id: m for m in metrics(space)}
+
+
+def kl(a: int, b: int) -> float:
+    """D(production || training) at counts a, b."""
+    return 0.3 * math.log(0.3 * (a + b) / a) + 0.7 * math.log(0.7 * (a + b) / b)
+
+
+def test_before_any_decision(space):
+    """13 a and 7 b: 3 is b. Two contradictions, one by number and one by category; 2 of 20 break a rule; two copies could go."""
+    found = card(space)
+    assert found["kl"].value == pytest.approx(kl(13, 7)) and found["examples_per_class"].value == 7
+    assert found["contradictions"].value == 2 and found["format_compliance"].value == 0.9
+    assert (
+        found["duplicate_ratio"].value == 0.1
+        and found["reasoning"].value == 0.95
+        and found["label_accuracy"].value == 0.8
+    )
+    assert all(m.imported is None for m in found.values())
+    # Clopper-Pearson of 2 of 20: 1.23 % to 31.70 % break a rule.
+    assert found["format_compliance"].low == pytest.approx(0.6830, abs=1e-4)
+    assert found["format_compliance"].high == pytest.approx(0.9877, abs=1e-4)
+
+
+def test_a_bulk_relabel_moves_accuracy_kl_and_minimums_and_its_undo_brings_them_back(space):
+    before, ids = card(space), space.need().ids()
+    entry = apply_rule(space, preview(space, Rule("a", "b", 0.9)), "me")
+    found = card(space)
+    # Four of 13 a become b: 9 and 11. All 20 are now called what confident learning counts them as.
+    assert found["kl"].value == pytest.approx(kl(9, 11)) and found["kl"].imported == pytest.approx(kl(13, 7))
+    assert found["label_accuracy"].value == pytest.approx(1.0) and found["label_accuracy"].imported == 0.8
+    assert (
+        "0 of 20 labels in doubt" in found["label_accuracy"].note and "4 labels changed" in found["label_accuracy"].note
+    )
+    assert found["examples_per_class"].value == 9 and found["examples_per_class"].imported == 7
+    assert found["kl"].low < mix(space, space.need(), "category").info["kl_smoothed"] < found["kl"].high
+    assert mix(space, space.need(), "category", NOTHING).info["kl"] == pytest.approx(kl(13, 7)), "as imported"
+    assert (
+        labels_now(space, space.need(), "category")[6] == "b"
+        and labels_now(space, space.need(), "category", NOTHING)[6] == "a"
+    )
+    gate = check_gates(list(found.values()), [Gate("kl", "<", (kl(9, 11) + kl(13, 7)) / 2)])[0]
+    assert gate.verdict == "pass" and "as imported" in gate.text
+    assert (
+        keep_card(space)
+        and cards(space)[-1].relabelled == 4
+        and cards(space)[-1].metrics["kl"]["value"] == found["kl"].value
+    )
+    # Removing one that was relabelled: 9 and 10 are left.
+    remove_records(open_reviews(space), [ids[6]], reason="r", by="me")
+    assert card(space)["kl"].value == pytest.approx(kl(9, 10))
+    undo(open_reviews(space), entry.entry, by="me")
+    assert card(space)["kl"].value == pytest.approx(kl(12, 7))
+    undo(open_reviews(space), entry.entry + 1, by="me")
+    assert card(space) == before
+
+
+def test_accepted_corrections_move_compliance_and_settle_a_contradiction(space):
+    before, ids, store = card(space), space.need().ids(), open_reviews(space)
+    accept_all(store, {ids[4]: "mended four", ids[5]: "mended five "}, "me", "batch", "me")
+    found = card(space)
+    assert found["format_compliance"].value == 0.95, "one is mended, the other breaks the rule still"
+    assert (
+        found["format_compliance"].imported == 0.9 and "1 of 20 records break a rule" in found["format_compliance"].note
+    )
+    accept_all(store, {ids[1]: "Yes, take 5 mg daily with water."}, "me", "more", "me")
+    found = card(space)
+    assert found["contradictions"].value == 1 and found["contradictions"].note == "1 by category"
+    accept_all(store, {ids[4]: "mended four "}, "me", "worse", "me")
+    assert card(space)["format_compliance"].value == 0.9
+    for batch in ("worse", "more", "batch"):
+        undo_batch(store, batch, "me")
+    assert card(space) == before
+
+
+def test_contradictions_are_settled_by_relabelling_removing_or_keeping_both_and_may_arise(space):
+    before, ids, store = card(space), space.need().ids(), open_reviews(space)
+
+    def count() -> float:
+        return card(space)["contradictions"].value
+
+    from core.review.relabels import relabel
+
+    entry = relabel(store, [(ids[3], "b", "a")], field="category", rule={}, reason="as its copy", by="me")
+    assert count() == 1, "both copies have one label now"
+    undo(store, entry.entry, by="me")
+    entry = relabel(store, [(ids[0], "a", "b")], field="category", rule={}, reason="wrong", by="me")
+    assert count() == 2, "the pair by number clashes by category too, and stays one pair"
+    kinds = contradictions_now(
+        current(space, "contradictions"), space.need(), in_force(space, space.need()), current(space, "duplicates")
+    )
+    assert {tuple(k) for k in kinds["kinds"].to_pylist()} == {("category", "number"), ("category",)}
+    undo(store, entry.entry, by="me")
+    entry = keep_records(store, [ids[0], ids[1]], reason="both stand", by="me")
+    assert count() == 1 and in_force(space, space.need()).sentence() == "1 pair settled"
+    more = remove_records(store, [ids[2]], reason="r", by="me")
+    assert count() == 0
+    undo(store, more.entry, by="me")
+    undo(store, entry.entry, by="me")
+    assert card(space) == before
+
+
+def test_another_copy_takes_the_place_of_a_removed_one(tmp_path):
+    """Three copies of a prompt, two with the same wrong answer: one of these removed, the other still contradicts."""
+    rows = [{"prompt": "how much", "response": r} for r in ("Take 5 mg.", "Take 50 mg.", "Take 50 mg. ")]
+    file = tmp_path / "d.jsonl"
+    file.write_text(lines(*rows))
+    space = open_workspace(tmp_path / "w")
+    space.add("training", "d", lambda folder: import_file(file, folder, "training"))
+    data, store = space.need(), open_reviews(space)
+    array = np.tile(np.eye(3, dtype=np.float32)[:1], (3, 1))
+    store_step(space, "embed", Output(table=pa.table({"record_id": data.ids()}), array=array, info={"warnings": []}))
+    run_step(space, "contradictions")
+    assert card(space)["contradictions"].value == 1
+    remove_records(store, [data.ids()[1]], reason="r", by="me")
+    assert card(space)["contradictions"].value == 1
+    remove_records(store, [data.ids()[2]], reason="r", by="me")
+    assert card(space)["contradictions"].value == 0
+
+
+def test_removals_move_duplicates_reasoning_and_the_plan(space):
+    before, ids, store = card(space), space.need().ids(), open_reviews(space)
+    entry = remove_records(store, [ids[1], ids[3], ids[19]], reason="r", by="me")
+    found = card(space)
+    assert found["duplicate_ratio"].value == 0 and found["duplicate_ratio"].imported == 0.1
+    assert found["reasoning"].value == 1.0 and found["kl"].value == pytest.approx(kl(12, 5))
+    table = mix(space, space.need(), "category").table
+    assert dict(zip(table["category"], table["training"], strict=True)) == {"a": 12, "b": 5}
+    undo(store, entry.entry, by="me")
+    assert card(space) == before
+
+
+def test_an_audit_moves_with_its_verdicts(space):
+    data, store = space.need(), open_reviews(space)
+    ids = data.ids()
+    digests = seen_now(data, ids)
+    draw = Draw(ids, [1.0] * 20, "simple", 0, 20, recipe={})
+    sample = add_sample(store, draw, name="s", role="training", dataset_digest=data.digest, by="a", digests=digests)
+    said = ["fail"] * 4 + ["pass"] * 16
+    save_verdicts(
+        store,
+        [Verdict(f"v{n}", sample.id, i, digests[i], "a", o) for n, (i, o) in enumerate(zip(ids, said, strict=True))],
+    )
+    found = card(space)["audit"]
+    assert found.value == 0.2 and found.verdict == "fail"
+
+
+def test_the_casing_of_changed_labels_is_counted_over_the_whole_column(space):
+    from core.review.relabels import relabel
+
+    ids, store = space.need().ids(), open_reviews(space)
+    relabel(store, [(ids[6], "a", "A")], field="category", rule={}, reason="x", by="me")
+    assert card(space)["format_compliance"].value == 0.85, "A is written unlike the twelve a"
+    relabel(store, [(ids[6], "a", "b")], field="category", rule={}, reason="x", by="me")
+    assert card(space)["format_compliance"].value == 0.9
+
+
+@pytest.mark.parametrize("to", sorted(FORMATS))
+def test_the_preview_is_what_is_written(space, tmp_path, to):
+    ids, store, data = space.need().ids(), open_reviews(space), space.need()
+    apply_rule(space, preview(space, Rule("a", "b", 0.9)), "me")
+    accept_all(store, {ids[6]: "another answer"}, "me", "batch", "me")
+    edits = to not in RAW
+    rows = np.array([6, 0, 19])
+    chosen = [ids[n] for n in rows]
+    if to == "trl-preference":
+        return
+    skipped, content = first_written(data, store, rows, to, edits)
+    assert skipped == 0
+    export_records(space, to, tmp_path / "one", ids=chosen[:1], corrections=edits)
+    assert (tmp_path / "one").read_bytes() == content
+    manifest = export_records(space, to, tmp_path / "all", ids=chosen, corrections=edits)
+    assert manifest["rows"] == manifest["records"] == 3
+    if to in ("jsonl", "trl", "openai", "axolotl", "trl-prompt-completion"):
+        assert (tmp_path / "all").read_bytes().startswith(content) and b"another answer" in content
+    if to == "jsonl":
+        assert json.loads(content)["category"] == "b"
+
+
+def test_the_preview_begins_with_the_first_record_that_a_trainer_takes(space, tmp_path):
+    ids, data, store = space.need().ids(), space.need(), open_reviews(space)
+    accept_all(store, {ids[0]: "long " * 4000}, "me", "batch", "me")
+    rows = np.arange(20)
+    skipped, content = first_written(data, store, rows, "openai", True, True, 1000)
+    manifest = export_records(space, "openai", tmp_path / "o.jsonl", corrections=True, leave_out=True, limit=1000)
+    lost = len(manifest["subset"]["preflight"]["left_out"])
+    assert manifest["records"] == 20 - lost and (tmp_path / "o.jsonl").read_bytes().startswith(content)
+    assert skipped == min(lost, 1)
