@@ -13,6 +13,7 @@ import gzip
 import json
 import os
 import re
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -66,7 +67,8 @@ def clusters(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
 
     encoder = open_encoder(device="cpu")
     vectors = np.zeros((len(texts), encoder.dimension), np.float32)
-    embed_texts(encoder, texts, [text_key(t) for t in texts], vectors, Known.of([]), Path("."), silent)
+    with tempfile.TemporaryDirectory() as scratch:
+        embed_texts(encoder, texts, [text_key(t) for t in texts], vectors, Known.of([]), Path(scratch), silent)
     smallest = max(5, round(len(texts) ** 0.5 / 3))
     return vectors, by_size(find(vectors, *knn(vectors, 30), smallest, DEFAULTS, silent)[0])
 

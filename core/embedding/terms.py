@@ -12,10 +12,11 @@ PER_GROUP = 400  # texts looked at in each group, evenly spaced
 CANDIDATES = 40
 COMMON = 0.5  # a word in more than half of all texts says nothing of a group
 OFTEN = 0.08  # a word in fewer of the group's texts does not name it
-SELDOM = 0.02  # the same, where too few words are that frequent
+SELDOM = 0.03  # the same, where too few words are that frequent
 ENOUGH = 3  # terms to choose from, or rarer ones are taken too
-POWER = 3  # or words that many groups share come first; chosen among 1, 1.5, 2 and 3 by benchmarks/bench_names.py
-MANY = 0.25  # a term as common as here in more than this share of the groups names none of them
+POWER = 4  # or words that many groups share come first; chosen among 2, 3 and 4 by benchmarks/bench_names.py
+MANY = 0.15  # a term as common as here in more than this share of the groups, and in more than two, names none of them
+HALF = 0.5  # of the group hold a word such as "symptoms", or it says nothing of the group
 JOINED = 0.3  # of the texts with its first word hold a phrase such as "shortness of breath", or it is none
 WEAK = 0.3  # of a word that needs another beside it: "acute", "syndrome"
 FLOOR = 0.1  # what is left of a word whose texts lie anywhere
@@ -29,11 +30,11 @@ def name_groups(
 ) -> dict[int, list[str]]:
     """Distinguishing terms of each group, best first; no two groups get the same list.
 
-    Weight of term t in group c: p(t, c) * ln(1 + C / a)^3, with p the share of the group's texts that hold t, so that one long text
+    Weight of term t in group c: p(t, c) * ln(1 + C / a)^4, with p the share of the group's texts that hold t, so that one long text
     cannot name a group, and a = sum over the C groups of min(1, p(t, c') / p(t, c)): in how many groups t is as common as here
     (class-based TF-IDF, Grootendorst 2022, eq. 1, on shares instead of counts, and with the spread relative to c instead of the sum,
-    or a word that most of c and half of another hold would outweigh c's own). Where a is more than a quarter of the groups, t names
-    none. Of words that name nothing alone ("symptoms", "syndrome") a name holds one at most.
+    or a word that most of c and half of another hold would outweigh c's own). Where a is over 2 and over .15 C, t names
+    none. Of words that name nothing alone ("symptoms", "syndrome") a name holds one at most, and that of half the group's texts.
     `background` counts as one more group: what is as common there names nothing. A phrase stands in for its words when it is about as
     frequent. With `vectors`, the embedding of each text by group (None: of the background), a term counts by how far the texts that
     hold it, anywhere, lie towards the group: "every" lies nowhere, "heart" lies somewhere, in any language and without a tagger.
@@ -62,7 +63,7 @@ def name_groups(
         if any(is_spaceless(t[0]) for t in ranked):
             joined = "\n".join(every[group][i][: 12 * PER_TEXT].lower() for i in rows[group])
             ranked = [t for t in ranked if not is_spaceless(t[0]) or is_word(t, joined)]
-        terms, spare = _once_weak(_pick(ranked[:CANDIDATES], held[group], count + 6))
+        terms, spare = _own(_pick(ranked[:CANDIDATES], held[group], count + 6), held[group], sizes[group])
         size = min(count, len(terms))
         terms += spare
         while size < len(terms) and tuple(sorted(terms[:size])) in taken:
@@ -153,11 +154,10 @@ def _weights(
                 continue
             share = n / size
             alike = float(np.minimum(shares[term] / share, 1).sum())  # groups in which it is as common, itself included
-            if (groups > 4 and alike > MANY * groups) or term in alone:
+            low = weak.issuperset(term.split())
+            if term in alone or (alike > max(2.0, MANY * groups) and not (low and share >= HALF)):
                 continue
-            found[term] = share * float(np.log1p(groups / alike)) ** POWER
-            if weak.issuperset(term.split()):
-                found[term] *= WEAK
+            found[term] = share * float(np.log1p(groups / alike)) ** POWER * (WEAK if low else 1.0)
         if sum(not weak.issuperset(t.split()) for t in found) >= (ENOUGH if fewer > SELDOM * size else 1):
             break  # otherwise rarer words: some are better than none
     return found
@@ -181,11 +181,19 @@ def _pick(ranked: list[str], held: Counter, count: int) -> list[str]:
     return chosen
 
 
-def _once_weak(terms: list[str]) -> tuple[list[str], list[str]]:
-    """The terms, and those of them that only repeat what a weak one before them said: "syndrome" after "symptoms"."""
+def _own(terms: list[str], held: Counter, size: int) -> tuple[list[str], list[str]]:
+    """The terms, and those that only help to tell two groups apart: weak ones, but for the first that half of the group hold.
+
+    Rare ones come last, for a group is not called after a few of its texts.
+    """
     weak = lists()["weak"]
     low = [t for t in terms if weak.issuperset(t.split())]
-    return [t for t in terms if t not in low[1:]], low[1:]
+    kept = next((t for t in low if held[t] >= HALF * size), None)
+    rare = [t for t in terms if t not in low and held[t] < OFTEN * size]
+    often = [t for t in terms if t not in rare and (t not in low or t == kept)]
+    told = often + rare
+    spare = [t for t in terms if t not in told]
+    return (told, spare) if told else (spare[:1], spare[1:])
 
 
 def _inside(short: str, long: str) -> bool:

@@ -126,10 +126,10 @@ def test_a_phrase_is_not_left_open():
     assert not any(t.endswith(" related") or t.startswith("related ") for t in found)
 
 
-def test_the_weight_is_the_share_times_the_cubed_logarithm_of_the_spread():
-    """Four groups; the term in .5 of one and .25 of another: as common as in 1.5 groups. ln(1 + 4 / 1.5)^3 * .5 = 1.09668."""
+def test_the_weight_is_the_share_times_the_logarithm_of_the_spread():
+    """Four groups; the term in .5 of one and .25 of another: as common as in 1.5 groups. ln(1 + 4 / 1.5)^4 * .5 = 1.42491."""
     held = {0: Counter(gout=2, other=4), 1: Counter(gout=1), 2: Counter(), 3: Counter()}
     sizes = dict.fromkeys(held, 4)
     found = _weights(held[0], 4, _shares(held, sizes), 4, set())
-    assert found["gout"] == pytest.approx(0.5 * np.log(1 + 4 / 1.5) ** 3) == pytest.approx(1.09668, abs=1e-5)
-    assert found["other"] == pytest.approx(np.log(5) ** 3)
+    assert found["gout"] == pytest.approx(0.5 * np.log(1 + 4 / 1.5) ** 4) == pytest.approx(1.42491, abs=1e-5)
+    assert found["other"] == pytest.approx(np.log(5) ** 4)
