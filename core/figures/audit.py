@@ -35,7 +35,8 @@ def operating_curve(curve: Curve, found: float | None = None, colours: Colours =
     if found is not None:
         figure.add_vline(
             x=found, line={"dash": "dot", "width": 1.5, "color": colours.neutral},
-            annotation={"text": f"found here {found:.1%}".replace("%", "&#37;"), "yanchor": "bottom", "y": 0.5},
+            annotation={"text": f"found here {found:.1%}".replace("%", "&#37;"), "yanchor": "bottom", "y": 0.5,
+                        "xanchor": "right" if found > 0.7 * max(curve.rates) else "left"},
         )  # fmt: skip
     top = max(curve.rates)
     figure.update_xaxes(

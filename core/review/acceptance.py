@@ -204,9 +204,9 @@ def practice_lines(failed: int, judged: int) -> list[Line]:
     if not judged:
         return []
     return [
-        Line("at most 6 % with an issue; more is a systemic problem", 50 * failed <= 3 * judged, PLAN_SOURCE),
+        Line("up to 6 % with an issue; more is a systemic problem", 50 * failed <= 3 * judged, PLAN_SOURCE),
         Line(
-            "at most 5 % with an issue, a second reader's line",
+            "up to 5 % with an issue, a second reader's line",
             20 * failed <= judged,
             "The practice, for a second reviewer's 50–100.",
         ),

@@ -91,9 +91,11 @@ def over_time(store: Store, sample: Sample, samples: Sequence[Sample], standings
 def _one(one: Drift) -> None:
     st.markdown(f"**{literal(one.reader, 60)}**: {_trend('share with an issue', one.trend)}; "
                 f"{_trend('agreement with final verdicts', one.agreement_trend)}")  # fmt: skip
+    dated = any("-" in p.title or "W" in p.title for p in one.periods)
+    what = "period" if dated else "records, as read"
     st.dataframe(
         {
-            "period": [short(p.title, 30) + (" (few)" if p.judged < FEW else "") for p in one.periods],
+            what: [short(p.title, 30) + (" (few)" if p.judged < FEW else "") for p in one.periods],
             "with an issue": [f"{p.failed} of {p.judged}" for p in one.periods],
             "share, 95 %": [_ends(p.failed, p.judged, p.interval) for p in one.periods],
             "as the final verdict": [f"{p.agreed} of {p.settled}" for p in one.periods],

@@ -14,6 +14,7 @@ from pages.ui.safe import literal, short
 
 PLOT = {"displayModeBar": False}
 UNDEFINED = "undefined"
+FEW = 50  # records; on fewer a target that is met is not called met
 
 
 def view(
@@ -73,9 +74,9 @@ def _number(value: float | None) -> str:
 
 
 def _with_interval(kappa: Kappa | None) -> str:
-    return (
-        UNDEFINED if kappa is None else f"{kappa.value:.4f} ({max(-1.0, kappa.low):.2f} to {min(1.0, kappa.high):.2f})"
-    )
+    if kappa is None or kappa.high - kappa.low < 1e-9:  # no width: nobody differed, and the formula knows no more
+        return _number(None if kappa is None else kappa.value)
+    return f"{kappa.value:.4f} ({max(-1.0, kappa.low):.2f} to {min(1.0, kappa.high):.2f})"
 
 
 def _targets(found: Comparison) -> None:
@@ -85,6 +86,8 @@ def _targets(found: Comparison) -> None:
     for title, value, target, shown in lines:
         if value is None:
             words.append(f":gray[:material/radio_button_unchecked:] {title} is undefined")
+        elif value > target and found.records < FEW:
+            words.append(f":gray[:material/check_circle:] {title} is over {shown}, on few records")
         elif value > target:
             words.append(f":green[:material/check_circle:] {title} is over {shown}")
         else:
@@ -108,8 +111,11 @@ def _hints(found: Comparison) -> None:
             "kappa is low even where people agree (the kappa paradox). Read AC1 beside it, and judge the rare classes by the "
             "records below."
         )
-    if found.records < 50:
-        st.caption(f"{found.records:,} records are few: the interval of kappa is an approximation and wide.")
+    if found.records < FEW:
+        few = f"{found.records:,} {'record is' if found.records == 1 else 'records are'} few"
+        st.caption(
+            f"{few}: chance alone can give such numbers, and an interval of no width only says that nobody differed yet."
+        )
 
 
 def _pair(found: Comparison, key: str) -> tuple[int, int]:

@@ -104,7 +104,7 @@ def test_an_advisor_decides_blind_to_names_and_the_result_follows(space, start, 
     at = open_as(start, "agreement", "ada", monkeypatch)
     finals = next(d.value for d in at.dataframe if "decided" in d.value.columns)
     assert set(finals["decided"]) == {"1 of 1", "0 of 1"}
-    assert any("period" in d.value.columns for d in at.dataframe)
+    assert any("records, as read" in d.value.columns for d in at.dataframe)
 
 
 def test_people_and_rules_are_entered_on_the_agreement_page(space, start, monkeypatch):
