@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from core.actions.frame import words
+from core.dataset.selected import Selected
 from core.embedding.diversity import vendi
 from core.embedding.neighbours import has_vector
 from core.embedding.words import tokens
@@ -84,10 +85,10 @@ class Material:
 
     def read(self, rows: np.ndarray) -> list[tuple[Counter, Counter, tuple | None]]:
         """Words of prompt and response, and style (None without a response), of some records, each read once."""
-        missing = np.array([r for r in rows.tolist() if r not in self._texts], np.int64)
+        missing = np.array(sorted(r for r in set(rows.tolist()) if r not in self._texts), np.int64)
         if len(missing):
-            table = self.data.table(["prompt", "response"]).take(pa.array(missing))
-            for row, prompt, response in zip(missing.tolist(), *(c.to_pylist() for c in table.columns), strict=True):
+            for row, one in zip(missing.tolist(), Selected(self.data, missing).rows(["prompt", "response"]), strict=True):
+                prompt, response = one["prompt"], one["response"]
                 said = (Counter(w.lower() for w in tokens((text or "")[:20_000])) for text in (prompt, response))
                 self._texts[row] = (*said, style(response) if response else None)
         return [self._texts[r] for r in rows.tolist()]
@@ -206,6 +207,8 @@ def compare(
     drawn = []
     if against is not None and size:
         pool = random.permutation(against.data.count)[: max(3 * few, few)]  # whose texts are read
+        if few < size:
+            against.read(pool)  # at once: each reading goes through the file
         for _ in range(draws):
             other = np.sort(random.choice(against.data.count, size, replace=False))
             drawn.append(
@@ -271,7 +274,7 @@ def of_set(workspace: Workspace, data: Dataset) -> Answer:
 def of_records(workspace: Workspace, data: Dataset, ids: Sequence[str], title: str, seed: int = 0) -> Answer:
     """Some training records beside random ones of the same number. Errors: InputError when none of them is in the data."""
     wanted = set(ids)
-    rows = np.flatnonzero(np.fromiter((i in wanted for i in data.ids()), bool, data.count))
+    rows = np.flatnonzero(data.index.mask(wanted))
     if not len(rows):
         raise InputError(
             f"None of the {len(wanted):,} records of {title} is in {data.name}. Choose records of this version."

@@ -92,3 +92,16 @@ def test_nothing_known_is_none_and_not_zero(tmp_path):
     )
     assert found["prompt_words"] == pytest.approx(4)
     assert Row("vendi", 1.0, None, None, None, 1, 1).verdict == ""
+
+
+def test_the_score_of_a_large_set_is_that_of_exact_products(monkeypatch):
+    from core.embedding import diversity
+
+    random = np.random.default_rng(5)
+    vectors = random.normal(size=(900, 24)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors[::100] = 0
+    exact = diversity.vendi(vectors)
+    monkeypatch.setattr(diversity, "LARGE", 100)
+    assert diversity.vendi(vectors, block=128) == pytest.approx(exact, abs=1e-3)
+    assert diversity.vendi(np.repeat(vectors[1:2], 900, 0)) == pytest.approx(1, abs=1e-3)
