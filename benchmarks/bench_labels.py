@@ -88,19 +88,21 @@ def embedded(texts: list[str]) -> np.ndarray:
 
 def ours(prompts: list[str], answers: list[str], labels: list[str], vectors: np.ndarray):
     """(doubt, kNN disagreement, flags, probabilities, label numbers, what was read), as the step `labels` has them."""
+    from core.quality import label_features as features
     from core.quality import labels as step
+    from core.quality.label_neighbours import neighbour_votes
 
     names = sorted(set(labels))
     index = {name: i for i, name in enumerate(names)}
     y = np.array([index[name] for name in labels])
-    fold = step.folds_of(prompts, y)
+    fold = features.folds_of(prompts, y)
     seen = vectors
-    if not step.names_label(labels, answers):
+    if not features.names_label(labels, answers):
         both = [f"{p}\n{a}" for p, a in zip(prompts, answers, strict=True)]
-        seen = np.concatenate([vectors, step.word_vectors(both)], axis=1)
+        seen = np.concatenate([vectors, features.word_vectors(both)], axis=1)
     probabilities = step.out_of_fold(seen, y, fold).probabilities
     confident = step.confident_labels(probabilities, y)
-    near = step.neighbour_votes(vectors, y)[0]
+    near = neighbour_votes(vectors, y)[0]
     doubt = 1 - probabilities[np.arange(len(y)), y]
     return doubt, 1 - near, (confident >= 0) & (confident != y), probabilities, y, seen
 

@@ -52,14 +52,14 @@ STEPS: dict[str, Step] = {
         "core.quality.leakage:run", 1, "Look for leakage", ("training", "validation?", "gold?", "production?"),
         needs=("embed", "embed:validation?", "embed:production?"),
     ),
-    "labels": Step("core.quality.labels:run", 5, "Look for wrong labels", needs=("embed",)),
+    "labels": Step("core.quality.labels:run", 6, "Look for wrong labels", needs=("embed", "neighbours")),
     "misfit": Step("core.quality.misfit:run", 1, "Look for responses that do not fit", needs=("embed",)),
     "prevalence": Step(
-        "core.quality.prevalence:run", 1, "Predict production's categories", ("training", "production"),
+        "core.quality.prevalence:run", 2, "Predict production's categories", ("training", "production"),
         needs=("embed", "embed:production"), asked=True,
     ),
     "coverage": Step(
-        "core.embedding.coverage:run", 3, "Look for holes against production", ("training", "production"),
+        "core.embedding.coverage:run", 4, "Look for holes against production", ("training", "production"),
         needs=("embed", "embed:production", "clusters"),
     ),
     "proxy": Step("core.influence.proxy:run", 1, "Train the proxy model", ("training", "validation?")),

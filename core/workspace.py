@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -89,6 +89,14 @@ class Dataset:
     @cached_property
     def columns(self) -> tuple[str, ...]:
         return tuple(pq.read_schema(self.path / "records.parquet").names)
+
+    def blocks(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Some columns of the records in file order, a row group of the file at a time; one table at the least."""
+        with pq.ParquetFile(self.path / "records.parquet", pre_buffer=False) as file:
+            for n in range(file.num_row_groups):
+                yield file.read_row_group(n, columns=list(columns), use_threads=False).select(list(columns))
+            if not file.num_row_groups:
+                yield file.read(columns=list(columns)).select(list(columns))
 
     def column(self, name: str) -> pa.ChunkedArray:
         """One column; all null when this dataset lacks it."""

@@ -6,7 +6,7 @@ stands for its copies in the search, and each copy is paired with it at similari
 """
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -158,12 +158,20 @@ def _nearest(pairs: Pairs, count: int) -> tuple[np.ndarray, np.ndarray]:
     return nearest, similarity
 
 
-def embedded_text(dataset: Dataset, what: str) -> list[str]:
-    """The text that an embedding with the parameter text = prompt | response | both stands for."""
+def embedded_texts(dataset: Dataset, what: str) -> Iterator[str]:
+    """The text that an embedding with the parameter text = prompt | response | both stands for, of each record in order."""
     if what in ("prompt", "response"):
-        return [text or "" for text in dataset.column(what).to_pylist()]
-    prompts, responses = dataset.column("prompt").to_pylist(), dataset.column("response").to_pylist()
-    return [f"{p or ''}\n{r or ''}".strip() for p, r in zip(prompts, responses, strict=True)]
+        for table in dataset.blocks([what]):
+            yield from (text or "" for text in table.column(0).to_pylist())
+        return
+    for table in dataset.blocks(["prompt", "response"]):
+        prompts, responses = (table.column(n).to_pylist() for n in range(2))
+        yield from (f"{p or ''}\n{r or ''}".strip() for p, r in zip(prompts, responses, strict=True))
+
+
+def embedded_text(dataset: Dataset, what: str) -> list[str]:
+    """All of `embedded_texts`."""
+    return list(embedded_texts(dataset, what))
 
 
 def _ratings(dataset: Dataset, column: str | None) -> np.ndarray:

@@ -5,19 +5,17 @@ record cannot vouch for its own copy; they depend on the texts and not on the or
 classifier reads the embedding and, beside it, the words of prompt and response.
 """
 
-import hashlib
-import re
-from collections import Counter
-
 import numpy as np
 import pyarrow as pa
 
-from core.embedding.neighbours import knn
+from core.embedding.neighbours import has_vector
 from core.errors import InputError, MissingInput
-from core.progress import Progress, part, silent
-from core.quality.duplicates import canonical_text, embedded_text
+from core.progress import Progress, part
+from core.quality.columns import Columns, slices
+from core.quality.label_features import READ, Texts, folds_of, names_label, word_vectors
+from core.quality.label_neighbours import neighbour_votes, shared_neighbours, votes
 from core.quality.softmax import out_of_fold
-from core.workspace import Inputs, Output
+from core.workspace import Dataset, Inputs, Output, Result
 
 RELIABLE = 0.8
 """Agreement of classifier and given labels under which wrong labels cannot be told from what the classifier cannot see."""
@@ -32,57 +30,6 @@ DEFAULTS = {
 }
 
 
-def folds_of(texts: list[str], labels: np.ndarray, folds: int = 5, seed: int = 0) -> np.ndarray:
-    """(N,) fold of each record, stratified by label; equal canonical texts share one. Independent of the order of the records."""
-    key = [
-        hashlib.blake2b(f"{seed}\0{canonical_text(text)}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        for text in texts
-    ]
-    label_of: dict[bytes, int] = {}
-    for k, label in zip(key, labels.tolist(), strict=True):
-        label_of[k] = min(label, label_of.get(k, label))
-    fold_of: dict[bytes, int] = {}
-    for rank, (_, k) in enumerate(sorted((label, k) for k, label in label_of.items())):
-        fold_of[k] = rank % folds  # consecutive texts of one label go round the folds
-    return np.array([fold_of[k] for k in key], dtype=np.int64)
-
-
-def word_vectors(texts: list[str], width: int = 100, seed: int = 0) -> np.ndarray:
-    """(N, <= width) float32 unit rows of the words of texts: TF-IDF of the 20,000 most frequent, then SVD; no label is used.
-
-    Beside an embedding of the prompt it lets the classifier see the answer, and words that the embedding blurs.
-    """
-    from sklearn.decomposition import TruncatedSVD
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    try:
-        counts = TfidfVectorizer(sublinear_tf=True, min_df=2, max_features=20_000, dtype=np.float32).fit_transform(
-            texts
-        )
-    except ValueError:  # no word occurs twice
-        return np.zeros((len(texts), 0), dtype=np.float32)
-    width = min(width, counts.shape[1] - 1, len(texts) - 1)
-    if width < 1:
-        return np.zeros((len(texts), 0), dtype=np.float32)
-    rows = TruncatedSVD(width, random_state=seed).fit_transform(counts).astype(np.float32)
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 1e-9)
-
-
-def names_label(labels: list[str], answers: list[str | None], most: int = 2_000) -> bool:
-    """Whether more than half of the answers hold their own label as a word, as in a set made for classification.
-
-    Of more than `most` records, every n-th is looked at.
-    """
-    step = -(-len(labels) // most)
-    some = list(zip(labels, answers, strict=True))[:: max(step, 1)]
-    named = sum(
-        re.search(rf"(?<!\w){re.escape(canonical_text(label))}(?!\w)", canonical_text(answer or "")) is not None
-        for label, answer in some
-    )
-    return named > len(some) / 2
-
-
 def thresholds(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(K,) the mean self-confidence of each label (eq. 2): over it, a record counts as that label with confidence."""
     own = probabilities[np.arange(len(labels)), labels]
@@ -92,10 +39,12 @@ def thresholds(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def confident_labels(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(N,) the most probable label among those whose threshold it reaches, -1 where none does (eq. 1)."""
-    limit = thresholds(probabilities, labels)
-    over = probabilities >= limit - 1e-6  # a label all of whose records are equally sure must reach its own mean
-    best = np.where(over, probabilities, -1.0).argmax(axis=1)
-    return np.where(over.any(axis=1), best, -1)
+    limit, found = thresholds(probabilities, labels), np.empty(len(labels), dtype=np.int64)
+    for rows in slices(len(labels)):
+        likely = probabilities[rows]
+        over = likely >= limit - 1e-6  # a label all of whose records are equally sure must reach its own mean
+        found[rows] = np.where(over.any(axis=1), np.where(over, likely, -1.0).argmax(axis=1), -1)
+    return found
 
 
 def confident_joint(given: np.ndarray, confident: np.ndarray, classes: int) -> np.ndarray:
@@ -117,34 +66,6 @@ def calibrate(joint: np.ndarray, given_counts: np.ndarray | None = None) -> np.n
     return scaled / scaled.sum()
 
 
-def neighbour_votes(
-    vectors: np.ndarray, labels: np.ndarray, k: int = 10, progress: Progress = silent
-) -> tuple[np.ndarray, np.ndarray]:
-    """((N,) float32 share of the k most similar other records with the same label, 0..1; (N,) int64 the label most of them have).
-
-    Unit rows (N, d); the neighbours are exact. Of labels with equally many votes that of the nearer neighbour wins. nan and -1 when
-    there is no other record.
-    """
-    count = len(labels)
-    found, _ = knn(vectors, k, progress)
-    if found.shape[1] < 1:
-        return np.full(count, np.nan, dtype=np.float32), np.full(count, -1, dtype=np.int64)
-    agreement, most = np.full(count, np.nan, dtype=np.float32), np.full(count, -1, dtype=np.int64)
-    for start in range(0, count, 65_536):
-        rows = slice(start, min(start + 65_536, count))
-        known = found[rows, 0] >= 0
-        near = labels[found[rows]]
-        agreement[rows] = np.where(known, (near == labels[rows, None]).mean(axis=1), np.nan)
-        votes = (near[:, :, None] == near[:, None, :]).sum(axis=2)  # of each neighbour's label among the k
-        most[rows] = np.where(known, near[np.arange(len(near)), votes.argmax(axis=1)], -1)
-    return agreement, most
-
-
-def neighbour_agreement(vectors: np.ndarray, labels: np.ndarray, k: int = 10) -> np.ndarray:
-    """(N,) float32 share of the k most similar other records with the same label, 0..1; unit rows (N, d). nan when alone."""
-    return neighbour_votes(vectors, labels, k)[0]
-
-
 def run(inputs: Inputs) -> Output:
     """Step `labels`: for each record the given and the suggested category with the probability of each (`self_confidence` and
     `suggested_confidence`, 0..1; a low first one = doubtful), whether confident learning flags it, the share of its neighbours that
@@ -161,18 +82,18 @@ def run(inputs: Inputs) -> Output:
     column = params["column"]
     if column not in dataset.columns:
         raise InputError(f"The training data holds no column {column!r} with labels; choose one of its columns.")
-    given = dataset.column(column).to_pylist()
-    if all(value is None for value in given):
+    codes, values = _coded(dataset, column)
+    if not values:
         raise MissingInput(
             f"No training record has a {column}. Map the column that holds the labels, or leave this step out."
         )
     vectors = embed.array()
-    size = Counter(given)
-    small = sorted(str(name) for name, n in size.items() if name is not None and n < params["least"])
-    has_text = np.linalg.norm(vectors, axis=1) > 0
-    judged = np.array([v is not None and size[v] >= params["least"] for v in given]) & has_text
-    rows = np.flatnonzero(judged)
-    names = sorted({str(given[row]) for row in rows})
+    counts = np.bincount(codes[codes >= 0], minlength=len(values))
+    has_text = has_vector(vectors)
+    rows = np.flatnonzero(has_text & (codes >= 0) & (counts >= params["least"])[codes])
+    names = sorted({values[code] for code in np.unique(codes[rows]).tolist()})
+    small = sorted(value for value, n in zip(values, counts.tolist(), strict=True) if n < params["least"])
+    unlabelled, few = int((codes < 0).sum()), int(counts[counts < params["least"]].sum())
     info = {
         "column": column,
         "records": dataset.count,
@@ -180,7 +101,7 @@ def run(inputs: Inputs) -> Output:
         "categories": len(names),
         "small": small,
         "text": embed.params.get("text", "prompt"),
-        "warnings": _warnings(dataset.count, given, size, small, has_text, column, params["least"]),
+        "warnings": _warnings(dataset.count, unlabelled, small, few, has_text, column, params["least"]),
     }
     columns = {
         "self_confidence": np.full(dataset.count, np.nan, np.float32),
@@ -196,31 +117,34 @@ def run(inputs: Inputs) -> Output:
         )
     else:
         index = {name: i for i, name in enumerate(names)}
-        labels = np.array([index[str(given[row])] for row in rows], dtype=np.int64)
-        texts = embedded_text(dataset, str(info["text"]))
-        fold = folds_of([texts[row] for row in rows], labels, params["folds"], params["seed"])
-        some = np.asarray(vectors[rows], dtype=np.float32)
-        seen = some
-        answers = dataset.column("response").to_pylist()
-        if params["words"] and names_label([str(given[row]) for row in rows], [answers[row] for row in rows]):
-            info["words"] = False
+        labels = np.array([index.get(value, -1) for value in values], dtype=np.int64)[codes[rows]]
+        fold = folds_of(Texts(dataset, str(info["text"]), rows), labels, params["folds"], params["seed"])
+        seen = Columns(((vectors, rows),))
+        info["words"] = bool(params["words"]) and not _answers_name(dataset, rows, [names[n] for n in labels.tolist()])
+        if info["words"]:
+            inputs.progress(0, 1, "reading the words of prompts and answers")
+            words = word_vectors(Texts(dataset, "both", rows), params["words"], params["seed"], inputs.scratch, READ)
+            seen = Columns((*seen.parts, (words, None)))
+            info["words_read"] = min(len(rows), READ)
+        elif params["words"]:
             info["warnings"].append(
                 "Most answers name the label itself, so the classifier does not read them: it would copy the wrong labels too."
             )
-        elif params["words"]:
-            info["words"] = True
-            inputs.progress(0, 1, "reading the words of prompts and answers")
-            both = embedded_text(dataset, "both")
-            seen = np.concatenate(
-                [some, word_vectors([both[row] for row in rows], params["words"], params["seed"])], axis=1
-            )
-        model = out_of_fold(seen, labels, fold, params["inverse_penalty"] or None, part(inputs.progress, 0.1, 0.9))
+        model = out_of_fold(
+            seen,
+            labels,
+            fold,
+            params["inverse_penalty"] or None,
+            part(inputs.progress, 0.1, 0.9),
+            scratch=inputs.scratch,
+        )
         probabilities = model.probabilities
-        info |= {"inverse_penalty": model.inverse_penalty, "log_loss": model.log_loss}
+        info |= {"inverse_penalty": model.inverse_penalty, "log_loss": model.log_loss, "searched": model.searched}
+        info["warnings"] += _sampled(info, len(rows))
         confident = confident_labels(probabilities, labels)
         joint = calibrate(confident_joint(labels, confident, len(names)), np.bincount(labels, minlength=len(names)))
         columns["self_confidence"][rows] = probabilities[np.arange(len(rows)), labels]
-        agreement, most = neighbour_votes(some, labels, params["neighbours"], part(inputs.progress, 0.9, 1.0))
+        agreement, most = _neighbours(inputs, vectors, rows, labels, info, part(inputs.progress, 0.9, 1.0))
         columns["knn_agreement"][rows] = agreement
         named = np.array([*names, None], dtype=object)
         near[rows] = named[most]
@@ -228,11 +152,12 @@ def run(inputs: Inputs) -> Output:
         flagged[rows] = doubted
         sure[rows] = named[confident]  # -1 is the last of `named`: none
         # The most probable label may still be the given one where another is over its own threshold: that one is meant.
-        best = np.where(doubted, confident, probabilities.argmax(axis=1))
+        likeliest = probabilities.argmax(axis=1)
+        best = np.where(doubted, confident, likeliest)
         suggested[rows] = named[best]
         columns["suggested_confidence"][rows] = probabilities[np.arange(len(rows)), best]
         noise = 1 - float(np.trace(joint))
-        agreement = float((probabilities.argmax(axis=1) == labels).mean())
+        agreement = float((likeliest == labels).mean())
         if agreement < RELIABLE:
             info["warnings"].append(
                 f"The classifier agrees with {agreement:.0%} of the labels: the ranking helps, "
@@ -251,7 +176,7 @@ def run(inputs: Inputs) -> Output:
     table = pa.table(
         {
             "record_id": pa.array(dataset.ids(), pa.string()),
-            "given": pa.array([None if v is None else str(v) for v in given], pa.string()),
+            "given": pa.array(np.array([*values, None], dtype=object)[codes], pa.string()),
             "suggested": pa.array(suggested, pa.string()),
             "self_confidence": pa.array(columns["self_confidence"], from_pandas=True),
             "suggested_confidence": pa.array(columns["suggested_confidence"], from_pandas=True),
@@ -281,17 +206,61 @@ def _confused(joint: np.ndarray, names: list[str], count: int, most: int = 200) 
     return [{"given": names[i], "true": names[j], "records": round(float(off[i, j]), 2)} for i, j in pairs]
 
 
+def _coded(dataset: Dataset, column: str) -> tuple[np.ndarray, list[str]]:
+    """((N,) number of each record's value, -1 for none; the values as text)."""
+    coded = dataset.column(column).dictionary_encode().unify_dictionaries()
+    values = [str(value) for value in (coded.chunk(0).dictionary.to_pylist() if coded.num_chunks else [])]
+    codes = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in coded.chunks]
+    return np.concatenate(codes).astype(np.int64) if codes else np.zeros(0, np.int64), values
+
+
+def _answers_name(dataset: Dataset, rows: np.ndarray, labels: list[str], most: int = 2_000) -> bool:
+    """As `names_label`, reading the answers that it looks at alone."""
+    every = max(1, -(-len(rows) // most))
+    answers = list(Texts(dataset, "response", rows[::every]))
+    return names_label(labels[::every], answers, most)
+
+
+def _neighbours(
+    inputs: Inputs, vectors: np.ndarray, rows: np.ndarray, labels: np.ndarray, info: dict, progress: Progress
+) -> tuple[np.ndarray, np.ndarray]:
+    """The votes of the nearest judged records: of the neighbours that the map has too, where that step has run."""
+    k = int((DEFAULTS | dict(inputs.params))["neighbours"])
+    shared: Result | None = inputs.results.get("neighbours")
+    if shared is None:
+        return neighbour_votes(vectors if len(rows) == len(vectors) else vectors[rows], labels, k, progress)
+    if shared.info.get("method") != "exact":
+        info["warnings"].append(
+            f"The nearest records are found approximately: {shared.info['recall']:.0%} of them, measured on "
+            f"{shared.info['recall_sample']:,} records."
+        )
+    return votes(shared_neighbours(shared.array(), vectors, rows, k, progress), labels)
+
+
+def _sampled(info: dict, judged: int) -> list[str]:
+    """What of the classifier was settled on a part of the records."""
+    said = []
+    if info.get("words") and info["words_read"] < judged:
+        said.append(
+            f"Which words the classifier reads was settled on {info['words_read']:,} of {judged:,} records, drawn by chance."
+        )
+    if 0 < info["searched"] < judged:
+        said.append(
+            f"How strictly it learns was chosen on {info['searched']:,} of {judged:,} records, drawn by chance; it learns from all."
+        )
+    return said
+
+
 def _warnings(
-    count: int, given: list, size: Counter, small: list[str], has_text: np.ndarray, column: str, least: int
+    count: int, unlabelled: int, small: list[str], few: int, has_text: np.ndarray, column: str, least: int
 ) -> list[str]:
     said = []
-    if size[None]:
-        said.append(f"{size[None]:,} of {count:,} records have no {column} and are not judged.")
+    if unlabelled:
+        said.append(f"{unlabelled:,} of {count:,} records have no {column} and are not judged.")
     if small:
-        records = sum(n for name, n in size.items() if name is not None and n < least)
         which = ", ".join(small[:5]) + (" …" if len(small) > 5 else "")
-        few = "category has" if len(small) == 1 else "categories have"
-        said.append(f"{len(small)} {few} fewer than {least} records ({which}): {records:,} records are not judged.")
+        categories = "category has" if len(small) == 1 else "categories have"
+        said.append(f"{len(small)} {categories} fewer than {least} records ({which}): {few:,} records are not judged.")
     empty = int((~has_text).sum())
     if empty:
         said.append(f"{empty:,} records have no text to judge by.")

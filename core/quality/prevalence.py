@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from core.embedding.neighbours import check_same_space
+from core.embedding.neighbours import check_same_space, has_vector
 from core.errors import InputError, MissingInput
-from core.quality.duplicates import embedded_text
-from core.quality.labels import folds_of
+from core.quality.columns import Columns
+from core.quality.label_features import Texts, folds_of
 from core.quality.softmax import out_of_fold, predict
 from core.workspace import Dataset, Inputs, Output
 
@@ -124,8 +124,7 @@ def run(inputs: Inputs) -> Output:
     given = training.column(column).to_pylist()
     vectors, asked = embed.array(), other.array()
     size = Counter(given)
-    known = np.linalg.norm(vectors, axis=1) > 0
-    rows = np.flatnonzero(known & np.array([v is not None and size[v] >= params["least"] for v in given]))
+    rows = np.flatnonzero(has_vector(vectors) & np.array([v is not None and size[v] >= params["least"] for v in given]))
     names = sorted({str(given[row]) for row in rows})
     if len(names) < 2:
         raise MissingInput(
@@ -133,16 +132,17 @@ def run(inputs: Inputs) -> Output:
         )
     index = {name: i for i, name in enumerate(names)}
     labels = np.array([index[str(given[row])] for row in rows], dtype=np.int64)
-    texts = embedded_text(training, str(embed.params.get("text", "prompt")))
-    fold = folds_of([texts[row] for row in rows], labels, params["folds"], params["seed"])
-    seen = np.asarray(vectors[rows], dtype=np.float32)
+    fold = folds_of(
+        Texts(training, str(embed.params.get("text", "prompt")), rows), labels, params["folds"], params["seed"]
+    )
+    seen = Columns(((vectors, rows),))
     inputs.progress(0, 3, "learning the categories")
-    model = out_of_fold(seen, labels, fold, params["inverse_penalty"] or None)
+    model = out_of_fold(seen, labels, fold, params["inverse_penalty"] or None, scratch=inputs.scratch)
     inputs.progress(1, 3, "predicting production")
-    there = np.flatnonzero(np.linalg.norm(asked, axis=1) > 0)
+    there = np.flatnonzero(has_vector(asked))
     if not len(there):
         raise InputError("No production record has a text to predict its category from.")
-    likely = predict(seen, labels, np.asarray(asked[there], dtype=np.float32), model.inverse_penalty)
+    likely = predict(seen, labels, Columns(((asked, there),)), model.inverse_penalty, scratch=inputs.scratch)
     counts = confusions(labels, model.probabilities.argmax(axis=1), len(names))
     counted = np.bincount(likely.argmax(axis=1), minlength=len(names))
     inputs.progress(2, 3, "drawing both samples anew")

@@ -4,9 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from core.embedding.neighbours import knn
 from core.errors import InputError, MissingInput
-from core.quality import labels
-from tests.quality_data import embedded, make_dataset, make_inputs
+from core.quality import label_features, label_neighbours, labels
+from core.workspace import Output
+from tests.quality_data import embedded, make_dataset, make_inputs, make_result
 
 
 def test_calibration_of_northcutt_figure_1():
@@ -32,19 +34,19 @@ def test_confident_labels_by_hand():
 def test_folds_are_even_keep_copies_together_and_ignore_the_order():
     texts = [f"text {i}" for i in range(50)] + ["TEXT  3"]
     given = np.array([i % 2 for i in range(50)] + [1])
-    fold = labels.folds_of(texts, given)
+    fold = label_features.folds_of(texts, given)
     assert fold[3] == fold[50]
     for label in (0, 1):
         assert np.bincount(fold[:50][given[:50] == label]).tolist() == [5] * 5
     order = np.random.default_rng(0).permutation(51)
-    assert (labels.folds_of([texts[i] for i in order], given[order]) == fold[order]).all()
+    assert (label_features.folds_of([texts[i] for i in order], given[order]) == fold[order]).all()
 
 
 def test_neighbour_agreement_by_hand():
     vectors = np.array([[1, 0], [0.99, 0.14], [0.9, 0.44], [0, 1]], dtype=np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    assert labels.neighbour_agreement(vectors, np.array([0, 0, 1, 1]), 2).tolist() == [0.5, 0.5, 0, 0.5]
-    assert np.isnan(labels.neighbour_agreement(vectors[:1], np.array([0]), 2)).all()
+    assert label_neighbours.neighbour_agreement(vectors, np.array([0, 0, 1, 1]), 2).tolist() == [0.5, 0.5, 0, 0.5]
+    assert np.isnan(label_neighbours.neighbour_agreement(vectors[:1], np.array([0]), 2)).all()
 
 
 def blobs(tmp_path, per=30, extra=()):
@@ -110,6 +112,61 @@ def test_one_category_is_undefined_and_none_is_an_error(tmp_path):
 
 def test_answers_that_name_their_label_are_recognised():
     names = ["card_lost", "triage", "rash"]
-    assert labels.names_label(names, ["card_lost", "Label: Triage.", "About it"])
-    assert not labels.names_label(names, ["card", "triages", "Rash!"])
-    assert not labels.names_label(["a"] * 3, ["an answer", None, "words alone"])
+    assert label_features.names_label(names, ["card_lost", "Label: Triage.", "About it"])
+    assert not label_features.names_label(names, ["card", "triages", "Rash!"])
+    assert not label_features.names_label(["a"] * 3, ["an answer", None, "words alone"])
+
+
+@pytest.mark.parametrize("judged", [60, 25, 4])
+def test_shared_neighbours_are_those_that_a_search_among_the_judged_finds(judged):
+    random = np.random.default_rng(0)
+    vectors = random.standard_normal((60, 5)).astype(np.float32)
+    vectors[7], vectors[11], vectors[12] = vectors[3], vectors[3], 0  # copies, and a record without a vector
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    shared, _ = knn(vectors, 12)
+    rows = np.setdiff1d(np.sort(random.permutation(60)[:judged]), [12])
+    expected, _ = knn(vectors[rows], 4)
+    found = label_neighbours.shared_neighbours(shared, vectors, rows, 4)
+    assert found.shape == expected.shape == (len(rows), min(4, len(rows) - 1))
+    likeness = vectors[rows] @ vectors[rows].T
+    assert np.allclose(np.take_along_axis(likeness, found, 1), np.take_along_axis(likeness, expected, 1), atol=1e-5)
+    assert not (found == np.arange(len(rows))[:, None]).any()
+    given = random.integers(0, 3, len(rows))
+    assert label_neighbours.votes(found, given)[0] == pytest.approx(label_neighbours.votes(expected, given)[0])
+
+
+def test_the_step_takes_shared_neighbours_and_says_when_they_are_approximate(tmp_path):
+    dataset, embed = blobs(tmp_path)
+    alone = labels.run(make_inputs(tmp_path / "a", {"training": dataset}, {"embed": embed}))
+    found, _ = knn(np.asarray(embed.array()), 30)
+    info = {"method": "pynndescent", "recall": 0.97, "recall_sample": 500}
+    shared = make_result(tmp_path / "n", "neighbours", Output(None, found, info))
+    output = labels.run(make_inputs(tmp_path / "b", {"training": dataset}, {"embed": embed, "neighbours": shared}))
+    assert output.table.equals(alone.table)
+    assert [w for w in output.info["warnings"] if "approximately: 97%" in w] and not alone.info["warnings"]
+
+
+def test_words_of_many_texts_are_settled_on_a_part_and_given_to_all(tmp_path):
+    texts = [f"{['pain', 'fever', 'cough'][i % 3]} {['mild', 'severe'][i % 2]} case" for i in range(120)]
+    some = label_features.word_vectors(texts, 5, read=40)
+    assert some.shape == label_features.word_vectors(texts, 5).shape == (120, 5)
+    equal = np.array(texts)[:, None] == np.array(texts)
+    assert ((some @ some.T > 0.999) == equal).all()
+
+
+def test_large_arrays_are_files_and_give_the_same(tmp_path, monkeypatch):
+    dataset, embed = blobs(tmp_path)
+    one = labels.run(make_inputs(tmp_path / "a", {"training": dataset}, {"embed": embed}))
+    monkeypatch.setattr("core.quality.columns.MAPPED", 0)
+    two = labels.run(make_inputs(tmp_path / "b", {"training": dataset}, {"embed": embed}))
+    assert two.table.equals(one.table) and two.info == one.info
+    assert {p.name for p in (tmp_path / "b" / "scratch").iterdir()} == {"turned.npy", "probabilities.npy", "words.npy"}
+
+
+def test_what_was_settled_on_a_part_is_said(tmp_path, monkeypatch):
+    dataset, embed = blobs(tmp_path, per=60)
+    monkeypatch.setattr("core.quality.softmax.SEARCH", 40)
+    monkeypatch.setattr("core.quality.labels.READ", 50)
+    info = labels.run(make_inputs(tmp_path, {"training": dataset}, {"embed": embed})).info
+    assert info["judged"] == 180 and info["searched"] == 40 and info["words_read"] == 50
+    assert ["chosen on 40 of 180" in w or "settled on 50 of 180" in w for w in info["warnings"]] == [True, True]
