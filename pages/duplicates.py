@@ -43,7 +43,7 @@ def headline(shown, result, pairs: int | None) -> None:
                       "different things. The target is none.")  # fmt: skip
     st.caption(
         f"Near-duplicates: {shown.threshold:.2f} similar or more. Exact copies in the file: {result.info['exact_records']:,} "
-        f"whole records, {result.info['exact_text']:,} by {literal(result.info['text'])}."
+        f"whole record{'s' * (result.info['exact_records'] != 1)}, {result.info['exact_text']:,} by {literal(result.info['text'])}."
     )
 
 

@@ -232,9 +232,12 @@ class Rebalancing:
 
 
 def rebalance(comparison: Comparison) -> Rebalancing:
-    """How many records of each category to keep (removing only) or to collect (adding only) for the production shares."""
+    """How many records of each category to keep (removing only) or to collect (adding only) for the production shares.
+
+    A share under one in a million, which a classifier gives to what it never saw, is none: no count of records reaches it.
+    """
     p, n = comparison.production_share, comparison.training.astype(np.float64)
-    have, asked = n > 0, p > 0
+    have, asked = n > 0, p > 1e-6
     both = have & asked
     keep = np.zeros(len(p), dtype=np.int64)
     if both.any():

@@ -71,7 +71,9 @@ def _actions(data: Dataset, shown: View, contradicting: np.ndarray) -> None:
                 + (f" {open_ones:,} of those removed contradict another record: the one that stays may be wrong." if open_ones
                    else ""),
             )  # fmt: skip
-        if st.button(f"Select these {count:,}", key="duplicates.select", disabled=not count):
+        if st.button(
+            f"Select these {count:,}" if count != 1 else "Select this one", key="duplicates.select", disabled=not count
+        ):
             state.select(ids_at(data, shown.removable), f"Near-duplicates at {shown.threshold:.2f}, keepers left out")
             st.rerun()
 

@@ -178,7 +178,9 @@ def _actions(ids: pa.Array, asked: str | None) -> None:
             icon=":material/delete:",
         ):
             removal.ask(ids.to_pylist(), f"Leaks into {where}"[:200], "The other set stays as it is.")
-        if st.button(f"Select these {len(ids):,}", key="duplicates.leak.select"):
+        if st.button(
+            f"Select these {len(ids):,}" if len(ids) != 1 else "Select this one", key="duplicates.leak.select"
+        ):
             state.select(ids.to_pylist(), f"Leaks into {where}"[:120])
             st.rerun()
 

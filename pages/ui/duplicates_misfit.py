@@ -62,7 +62,7 @@ def draw(workspace: Workspace, data: Dataset, kept: np.ndarray) -> None:
                 st.switch_page("pages/audit.py")
             except QuadrantError as error:
                 st.error(literal(error, 300))
-        if st.button(f"Select these {count:,}", key="duplicates.misfit.select"):
+        if st.button(f"Select these {count:,}" if count != 1 else "Select this one", key="duplicates.misfit.select"):
             state.select(ids_of(data).at(order), "Responses that do not fit")
             st.rerun()
     _one(data, result, _list(data, order, misfit), misfit, kept)

@@ -119,6 +119,8 @@ def _findings(found: Preflight) -> None:
         )  # fmt: skip
     st.caption(literal(f"Tokens: {found.counted}; the longest record has {found.longest:,}.", 200))
     ids = list(dict.fromkeys(i for one in found.findings for i in one.ids))
-    if ids and st.button(f"Select these {len(ids):,}", key="export.select_found"):
+    if ids and st.button(
+        f"Select these {len(ids):,}" if len(ids) != 1 else "Select this one", key="export.select_found"
+    ):
         state.select(ids, f"Found by the preflight for {found.to}")
         st.rerun()

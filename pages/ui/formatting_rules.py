@@ -109,7 +109,9 @@ def detail(workspace: Workspace, data: Dataset, result: Result, rule: dict, kept
         if rule["origin"] == "own" and st.button("Delete this rule", key=f"formatting.drop.{rule['id']}"):
             drop_rule(workspace, rule["id"])
             check_again()
-        if count and st.button(f"Select these {count:,}", key="formatting.select", type="primary"):
+        if count and st.button(
+            f"Select these {count:,}" if count != 1 else "Select this one", key="formatting.select", type="primary"
+        ):
             state.select(records.ids_of(data).at(found.row[places]), f"Break the rule: {rule['title']}"[:120])
             st.rerun()
     if not is_on:

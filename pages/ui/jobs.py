@@ -102,17 +102,23 @@ def waiting_for(step: str, what: str) -> None:
 
 
 def offer_analysis() -> None:
-    """Where steps were never run on the data of now and no job is under way, offer to run them all."""
+    """Where steps were never run on the data of now and no job is under way, offer to run them all.
+
+    Not where the last job came to all of these and passed them over, because the data lacks what they need.
+    """
     workspace = state.workspace()
     every = [name for name, step in STEPS.items() if not step.asked]
     missing = [] if jobs.active(workspace) else jobs.waiting(workspace, every)
-    if not missing:
+    last = jobs.latest(workspace)
+    passed = {step["step"] for step in last.steps if step["state"] == "skipped"} if last else set()
+    if set(missing) <= passed:
         return
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         first = f"{STEPS[missing[0]].title[0].lower()}{STEPS[missing[0]].title[1:]}"
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        were = "was" if len(missing) == 1 else "were"
         st.markdown(
-            f"{len(missing)} of {len(every)} steps were not run on this data and these settings: {first}{more}."
+            f"{len(missing)} of {len(every)} steps {were} not run on this data and these settings: {first}{more}."
         )
         if st.button("Run the analysis", key="run.all", type="primary"):
             launch(["run", "--all"], "Analysis")

@@ -53,7 +53,7 @@ def draw(data: Dataset, result: Result, found: Doubts) -> None:
             sample = queue(state.workspace(), ids(), f"Queue: {title}", state.reviewer(), QUEUE)
             state.remember("audit.sample", sample.id)
             st.switch_page("pages/audit.py")
-        if st.button(f"Select these {count:,}", key="labels.select"):
+        if st.button(f"Select these {count:,}" if count != 1 else "Select this one", key="labels.select"):
             state.select(ids(), title)
             st.rerun()
         if st.button("Audit a sample of them", key="labels.audit",

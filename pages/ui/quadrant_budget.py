@@ -116,7 +116,12 @@ def _summary(workspace: Workspace, data: Dataset, seen: View, found: Selection, 
     if seen.heuristic and "difficulty" in STRATEGIES[found.strategy].needs:
         title += f" (difficulty: {found.params['difficulty_axis']})"  # it goes into the export's manifest
     with st.container(horizontal=True):
-        if st.button(f"Select these {len(ids):,}", key="quadrant.take", type="primary", disabled=not ids):
+        if st.button(
+            f"Select these {len(ids):,}" if len(ids) != 1 else "Select this one",
+            key="quadrant.take",
+            type="primary",
+            disabled=not ids,
+        ):
             state.select(ids, title)
             st.rerun()
         with st.popover("Save as subset", disabled=not ids), st.form("quadrant.save", border=False):
@@ -179,7 +184,7 @@ def _mix(workspace: Workspace, seen: View, found: Selection) -> None:
 
 def extremes(data: Dataset, seen: View, signed: bool = True, most: int = 10) -> None:
     """Both ends of influence, of which only a signed score says help and harm; a click on a row opens the record."""
-    from pages.ui.quadrant_plot import number, reading
+    from pages.ui.quadrant_plot import reading
 
     helpful = np.asarray(seen.frame.influence, float)
     known = np.flatnonzero(np.isfinite(helpful))
@@ -214,7 +219,7 @@ def extremes(data: Dataset, seen: View, signed: bool = True, most: int = 10) -> 
                     reading(ids[chosen[0]])
 
             table = {
-                "influence": [number(helpful[r]) for r in rows],
+                "influence": [f"{helpful[r]:.4f}" for r in rows],
                 "category": [short(found[i].get("category") or "", 30) for i in ids],
                 "prompt": [short(found[i]["prompt"], 140) for i in ids],
                 "response": [short(found[i]["response"], 140) for i in ids],

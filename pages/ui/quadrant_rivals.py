@@ -44,8 +44,8 @@ def table(workspace: Workspace, seen: View, found: Selection, others: dict[str, 
             "overlap": config.ProgressColumn(
                 "Overlap", help="Jaccard: records in both picks, of those in either.", format="%.0f %%", min_value=0, max_value=100
             ),
-            "influence": config.NumberColumn("Mean influence", format="%.4g"),
-            "difficulty": config.NumberColumn("Mean difficulty", format="%.3g"),
+            "influence": config.NumberColumn("Mean influence", format="%.4f"),
+            "difficulty": config.NumberColumn("Mean difficulty", format="%.3f"),
             "words": config.NumberColumn("Words", format="%.0f", help="Median length of the responses."),
             "categories": config.TextColumn("Categories", help="How many categories it reaches."),
             "kl": config.NumberColumn("KL", format="%.3f", help="KL(production || pick) over the categories, nats; half a record "

@@ -46,7 +46,7 @@ def pager(count: int, key: str, size: int = PAGE, what: str = "", order: str = "
     if st.session_state.get(key, 1) > pages:
         st.session_state[key] = pages  # the list became shorter
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        number = st.number_input(f"Page of {pages:,}", 1, pages, key=key, width=160)
+        number = st.number_input(f"Page, 1 to {pages:,}", 1, pages, key=key, width=160)
         start = size * (int(number) - 1)
         stop = min(count, start + size)
         st.caption(

@@ -141,7 +141,7 @@ def _records(found: Difference) -> None:
     pages = -(-len(rows) // PAGE)
     number = 1
     if pages > 1:
-        number = st.number_input(f"Page of {pages:,}", 1, pages, 1, key=f"versions.page.{key}.{kind}", width=160)
+        number = st.number_input(f"Page, 1 to {pages:,}", 1, pages, 1, key=f"versions.page.{key}.{kind}", width=160)
     part = rows.slice((number - 1) * PAGE, PAGE).to_pylist()
     data, side = (found.before, "before_id") if kind == "removed" else (found.after, "after_id")
     texts = {
@@ -160,7 +160,9 @@ def _records(found: Difference) -> None:
     )  # fmt: skip
     picked = event.selection.rows
     one = part[picked[0] if picked and picked[0] < len(part) else 0]
-    if kind != "removed" and st.button(f"Select these {len(rows):,}", key=f"versions.select.{kind}"):
+    if kind != "removed" and st.button(
+        f"Select these {len(rows):,}" if len(rows) != 1 else "Select this one", key=f"versions.select.{kind}"
+    ):
         state.select(rows["after_id"].to_pylist(), f"{KINDS[kind]} in {short(found.after.name, 40)}")
         st.rerun()
     with st.container(border=True):

@@ -43,7 +43,7 @@ def draw(workspace: Workspace, known: Sequence[Dataset], current: Dataset | None
     st.caption("As it stands under the decisions of today; steps that were never run on this version are missing.")
     pages = -(-data.count // PAGE)
     number = st.number_input(
-        f"Page of {pages:,}", 1, max(1, pages), 1, key=f"versions.look_page.{asked[:8]}", width=160
+        f"Page, 1 to {pages:,}", 1, max(1, pages), 1, key=f"versions.look_page.{asked[:8]}", width=160
     )
     ids = records.ids_of(data)[(number - 1) * PAGE : number * PAGE]
     rows = records.rows_of(data, ids, ("category", "prompt", "response"))

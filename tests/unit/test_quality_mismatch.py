@@ -155,3 +155,9 @@ def test_rebalancing_names_what_it_cannot_mend():
 def test_one_category_is_no_mismatch_and_has_no_p():
     found = compare({"a": 5}, {"a": 1.0})
     assert (found.kl, found.js, found.test["p_chi2"]) == (0, 0, None)
+
+
+def test_a_predicted_share_of_almost_nothing_asks_for_no_records():
+    """A classifier's share is never exactly zero; 1e-13 of production would ask for more records than an integer holds."""
+    plan = rebalance(compare({"a": 20, "b": 10, "c": 5}, {"a": 0.5, "b": 0.5 - 1e-13, "c": 1e-13}, draws=0))
+    assert plan.add.tolist() == [0, 10, 0] and plan.downsample.tolist() == [10, 10, 0] and plan.unasked == ("c",)
