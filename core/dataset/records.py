@@ -112,7 +112,11 @@ def _conversation(row: dict, mapping: Mapping, needs_response: bool) -> list[dic
             raise Fault("missing field", f"{mapping.messages} (messages)")
         if value == [] or value is None:
             raise Fault("empty messages", f"{mapping.messages} is {kind_of(value)}")
-        messages += messages_of(value, "user", mapping.messages)
+        turns = messages_of(value, "user", mapping.messages)
+        told = "\n\n".join(turn["content"] for turn in turns if turn["role"] == "system")
+        if messages and messages[0] == {"role": "system", "content": told}:
+            messages.pop(0)  # said twice, in a field and in its turn, as in a file that was exported here
+        messages += turns
     else:
         messages += _prompt(row, mapping.prompt)
     if mapping.response is not None:

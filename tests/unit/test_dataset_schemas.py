@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from core.dataset.importing import import_file
 from core.dataset.mapping import Mapping, edited, mapping_from
 from core.dataset.preview import preview
 from core.dataset.schemas import recognise
@@ -236,3 +237,17 @@ def test_shards_are_one_table_and_their_source_is_kept(tmp_path):
     data = imported(folder, tmp_path)
     assert data.column("prompt") == ["first", "second"] and data.column("field.n") == [str(2**60)] * 2
     assert pq.read_table(data.path / "source.parquet")["prompt"].to_pylist() == ["first", "second"]
+
+
+def test_a_system_text_that_is_also_a_turn_is_said_once(tmp_path):
+    turns = [
+        {"role": "system", "content": "be kind"},
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "content": "a"},
+    ]
+    text = lines({"messages": turns, "system": "be kind"}, {"messages": turns[1:], "system": "be kind"})
+    (tmp_path / "out").mkdir()
+    import_file(written(tmp_path, "a.jsonl", text), tmp_path / "out", "training")
+    table = pq.read_table(tmp_path / "out" / "records.parquet")
+    assert [json.loads(one) for one in table["messages"].to_pylist()] == [turns, turns]
+    assert table["system"].to_pylist() == ["be kind", "be kind"]
