@@ -207,7 +207,7 @@ def _derived(workspace: Workspace, data: Dataset, name: str) -> tuple[np.ndarray
         labels = result.table([level]).column(0).to_numpy()
         return np.array(
             [names.get(int(c), "noise") for c in labels], dtype=object
-        ), "found by HDBSCAN; grey is noise, in no cluster"
+        ), "Clusters by HDBSCAN; grey is noise, in none"
     result = current(workspace, DERIVED[name][2])
     if name == "duplicate":
         table = result.table(["group", "keeper"])

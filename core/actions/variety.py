@@ -24,16 +24,16 @@ TEXTS = 1000  # the same for words and styles
 DRAWS = 20
 MEASURES = {
     "vendi": ("Vendi score", "So many wholly different records would be as varied; 1 = all alike."),
-    "nearest": ("Mean distance to the nearest", "1 − cosine similarity to the nearest other record; higher = less repetition."),
+    "nearest": ("Mean distance to the nearest", "1 − cosine similarity to the nearest other record."),
     "clusters": ("Effective clusters", "So many clusters of equal size would be as mixed; noise left out."),
     "unique": ("Records after near-duplicates", "Every group of near-duplicates counts as one record."),
-    "prompt_length": ("Spread of prompt length", "90th over 10th percentile of the length in words; 1 = all equally long."),
-    "response_length": ("Spread of response length", "90th over 10th percentile of the length in words; 1 = all equally long."),
+    "prompt_length": ("Spread of prompt length", "90th over 10th percentile of words; 1 = all equally long."),
+    "response_length": ("Spread of response length", "90th over 10th percentile of words; 1 = all equally long."),
     "prompt_words": ("Effective vocabulary of prompts", "So many words, all equally frequent, would be as varied."),
     "response_words": ("Effective vocabulary of responses", "So many words, all equally frequent, would be as varied."),
     "styles": (
         "Effective styles of response",
-        "So many ways to build a response (lists, headings, tables …), all equally frequent.",
+        "So many ways to build it (lists, tables …), equally frequent.",
     ),
     "languages": ("Effective languages", "So many languages, all equally frequent, as declared; 1 = one language."),
 }  # fmt: skip
@@ -87,7 +87,9 @@ class Material:
         """Words of prompt and response, and style (None without a response), of some records, each read once."""
         missing = np.array(sorted(r for r in set(rows.tolist()) if r not in self._texts), np.int64)
         if len(missing):
-            for row, one in zip(missing.tolist(), Selected(self.data, missing).rows(["prompt", "response"]), strict=True):
+            for row, one in zip(
+                missing.tolist(), Selected(self.data, missing).rows(["prompt", "response"]), strict=True
+            ):
                 prompt, response = one["prompt"], one["response"]
                 said = (Counter(w.lower() for w in tokens((text or "")[:20_000])) for text in (prompt, response))
                 self._texts[row] = (*said, style(response) if response else None)

@@ -94,7 +94,7 @@ def _show(answer: Answer) -> None:
     table["says"] = [MEASURES[r.name][1] for r in known]
     column = st.column_config
     st.dataframe(
-        table, hide_index=True, width="stretch", height=38 + 35 * len(known), key="coverage.diversity_table",
+        table, hide_index=True, width="stretch", height="content", key="coverage.diversity_table",
         column_config={
             "measure": column.TextColumn("Measure", width="medium"), "value": column.TextColumn("Here", width="small"),
             "random": column.TextColumn("Random, of equal size"), "verdict": column.TextColumn("Beside chance"),
