@@ -68,6 +68,8 @@ def described(holes: Sequence[Gap]) -> list[str]:
     """A line for each hole."""
     return [
         f"{h.rank}. {h.name}: {h.size:,} production records, {h.share:.1%} ({h.low:.1%} to {h.high:.1%}); collect about {h.collect:,} "
-        f"({h.collect_low:,} to {h.collect_high:,})" + (f"; {h.stakes:,} high stakes" if h.stakes is not None else "")
+        f"({h.collect_low:,} to {h.collect_high:,})"
+        + (f"; {h.stakes:,} high stakes" if h.stakes is not None else "")
+        + (f"; could be chance (p = {h.chance:.2f})" if h.doubtful else "")
         for h in holes
     ]

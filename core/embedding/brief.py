@@ -10,6 +10,8 @@ from typing import Any
 
 from core.dataset.tables import neutral
 
+LEVEL = 0.05  # above this `chance`, a hole could be chance
+
 
 @dataclass(frozen=True)
 class Gap:
@@ -31,6 +33,13 @@ class Gap:
     nearest: tuple[str, ...]  # record ids of training
     stakes: int | None = None  # high-stakes production records in it; None: no rule says which those are
     rank: int = 0
+    texts: int = 0  # distinct ones among its production records
+    chance: float | None = None  # in how many draws of alike sets a hole is as unlikely; None: it cannot be told
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether it could be chance."""
+        return self.chance is not None and self.chance > LEVEL
 
 
 def gaps(info: Mapping[str, Any]) -> list[Gap]:
@@ -43,7 +52,7 @@ def gaps(info: Mapping[str, Any]) -> list[Gap]:
             Gap(
                 hole["hole"] + 1, hole["name"], tuple(hole["terms"]), hole["size"], hole["share"], low, high,
                 hole["similarity"], hole["collect"], math.ceil(low * training), math.ceil(high * training),
-                tuple(hole["examples"]), tuple(hole["nearest"]),
+                tuple(hole["examples"]), tuple(hole["nearest"]), texts=hole.get("texts", hole["size"]), chance=hole.get("chance"),
             )
         )  # fmt: skip
     return out
@@ -51,7 +60,7 @@ def gaps(info: Mapping[str, Any]) -> list[Gap]:
 
 COLUMNS = (
     "hole", "name", "terms", "production_records", "share_of_production", "share_low", "share_high", "collect", "collect_low",
-    "collect_high", "high_stakes", "example_prompts", "nearest_training_ids",
+    "collect_high", "high_stakes", "chance", "example_prompts", "nearest_training_ids",
 )  # fmt: skip
 
 
@@ -65,7 +74,8 @@ def brief_csv(found: Sequence[Gap], prompts: Mapping[str, str]) -> str:
         row = [
             g.rank or g.number, g.name, "; ".join(g.terms),
             g.size, f"{g.share:.6f}", f"{g.low:.6f}", f"{g.high:.6f}", g.collect, g.collect_low,
-            g.collect_high, "" if g.stakes is None else g.stakes, texts, " ".join(g.nearest),
+            g.collect_high, "" if g.stakes is None else g.stakes,
+            "" if g.chance is None else f"{g.chance:.3f}", texts, " ".join(g.nearest),
         ]  # fmt: skip
         writer.writerow([neutral(str(cell)) for cell in row])
     return out.getvalue()
@@ -105,6 +115,7 @@ def brief_markdown(
             f"- Collect about **{g.collect:,}** records ({g.collect_low:,} to {g.collect_high:,})",
             f"- {g.size:,} production records, {g.share:.1%} of production ({g.low:.1%} to {g.high:.1%})",
             *([f"- {g.stakes:,} of them are high stakes"] if g.stakes is not None else []),
+            *([f"- {told}"] if (told := by_chance(g)) else []),
             f"- Distinguishing terms: {', '.join(_plain(t) for t in g.terms)}",
             f"- Mean similarity to the nearest training record: {g.similarity:.2f}",
             "",
@@ -120,6 +131,18 @@ def brief_markdown(
     if not found:
         lines.append("No hole was found.")
     return "\n".join(lines).rstrip() + "\n"
+
+
+def by_chance(gap: Gap) -> str:
+    """What chance says of a hole, in one sentence; "" where it cannot be told."""
+    if gap.chance is None:
+        return ""
+    said = f"were training and production alike, {gap.chance:.1%} of the draws would hold a hole as unlikely"
+    return (
+        f"**Could be chance**: {said}. Look at the examples before collecting."
+        if gap.doubtful
+        else f"Hardly chance: {said}."
+    )
 
 
 def _fenced(text: str) -> list[str]:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.actions import holes as tasks
 from core.actions import naming
-from core.embedding.brief import Gap
+from core.embedding.brief import Gap, by_chance
 from core.steps import current
 from core.workspace import Dataset, Result, Workspace
 from pages.ui import coverage_search, jobs, records, state
@@ -111,6 +111,7 @@ def _ranked(holes: list[Gap], found: Result) -> None:
         {
             "number": [h.rank for h in holes], "name": [short(h.name, 80) for h in holes], "size": [h.size for h in holes],
             "share": [h.share for h in holes], "interval": [f"{h.low:.1%} – {h.high:.1%}" for h in holes],
+            **({"chance": [_odds(h) for h in holes]} if any(h.chance is not None for h in holes) else {}),
             **({"stakes": [h.stakes for h in holes]} if holes[0].stakes is not None else {}),
             "similarity": [round(h.similarity, 2) for h in holes], "collect": [h.collect for h in holes],
             "range": [f"{h.collect_low:,} – {h.collect_high:,}" for h in holes],
@@ -120,6 +121,9 @@ def _ranked(holes: list[Gap], found: Result) -> None:
             "number": column.NumberColumn("#", width="small"), "name": column.TextColumn("Hole", width="medium"),
             "size": column.NumberColumn("Production records", format="localized"),
             "share": column.NumberColumn("Share of production", format="percent"), "interval": column.TextColumn("95 % interval"),
+            "chance": column.TextColumn(
+                "Chance", help="p: the share of draws of alike sets with a hole as unlikely. Above .05 it could be chance.",
+            ),
             "stakes": column.NumberColumn("High stakes", help="Production records of the hole that are high stakes by your rule."),
             "similarity": column.NumberColumn("Mean similarity", help="To the nearest training record; cosine."),
             "collect": column.NumberColumn("Collect", format="localized"), "range": column.TextColumn("from – to"),
@@ -129,6 +133,25 @@ def _ranked(holes: list[Gap], found: Result) -> None:
         f"How many to collect = the hole's share of production × {found.info['training']:,} training records, so that it weighs in "
         "training what it weighs in production; the range follows from the share's bootstrap interval. Holes are groups of uncovered "
         "production records that are alike in the embedding. " + _order(holes)
+    )
+    if found.info.get("hole_draws"):
+        st.caption(_null(found.info, holes))
+
+
+def _odds(hole: Gap) -> str:
+    if hole.chance is None:
+        return "not known"
+    return f"could be chance (p = {hole.chance:.2f})" if hole.doubtful else f"hardly (p = {hole.chance:.3f})"
+
+
+def _null(info: dict, holes: list[Gap]) -> str:
+    """What chance alone does, and how that was found."""
+    dealt = f", {info['hole_sampled']:,} production texts of it" if info["hole_sampled"] else ""
+    doubtful = sum(h.doubtful for h in holes)
+    return (
+        f"Chance: both sets thrown together and dealt out again {info['hole_draws']:,} times{dealt}, holes looked for in each. "
+        "p: the share of draws with a hole at least as unlikely, that is with as many production and as few training texts around its "
+        f"centre. **{doubtful:,} of {len(holes):,} holes** could be chance (p above .05); that says nothing of their stakes."
     )
 
 
@@ -156,6 +179,8 @@ def _one(data: Dataset, production: Dataset, found: Result, hole: Gap) -> None:
             f"**{literal(hole.name, 120)}** · {hole.size:,} production records ({hole.share:.1%}) · collect about "
             f"**{hole.collect:,}** ({hole.collect_low:,} to {hole.collect_high:,})"
         )
+        if told := by_chance(hole):
+            st.caption(told)
         st.caption("Distinguishing terms: " + ", ".join(literal(t, 60) for t in hole.terms))
         st.markdown("What production asks")
         coverage_search.table(

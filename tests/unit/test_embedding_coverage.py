@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.embedding import clusters, coverage, neighbours
+from core.embedding import clusters, coverage, linking, neighbours
 from core.embedding.chance import intervals, thin_cut
 from core.embedding.coverage import link, own_quantile, usual_link, wilson
 from core.embedding.radii import coverage_density
@@ -49,6 +49,8 @@ def test_planted_holes_are_found_named_and_ranked_by_production(tmp_path):
     assert (hole[70:] == 0).all() and (hole[60:70] == 1).all() and (hole[covered] == -1).all()
     assert set(first["examples"]) <= set(prod.ids()[70:]) and set(first["nearest"]) <= set(train.ids())
     assert first["share"] == pytest.approx(first["size"] / 95) and first["collect"] == -(-first["size"] * 120 // 95)
+    assert first["chance"] == 1 / 200 and second["chance"] <= 0.05 and info["hole_draws"] == 199
+    assert first["texts"] == first["size"]
     assert sum(h["size"] for h in info["holes"]) + info["scattered"] == (~covered).sum()
     assert (
         info["covered_low"] < info["covered_share"] < info["covered_high"]
@@ -68,9 +70,23 @@ def test_copies_do_not_raise_the_threshold():
     vectors = np.random.default_rng(0).standard_normal((50, 6)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     keys = np.array([f"k{n}" for n in range(50)], object)
-    alone = own_quantile(vectors, keys, 0.05, silent)
-    copied = own_quantile(np.repeat(vectors, 4, 0), np.repeat(keys, 4), 0.05, silent)
+    alone, _ = own_quantile(vectors, keys, 0.05, silent)
+    copied, _ = own_quantile(np.repeat(vectors, 4, 0), np.repeat(keys, 4), 0.05, silent)
     assert copied == alone < 0.9
+
+
+def test_of_many_texts_a_sample_is_compared_with_all():
+    vectors = np.random.default_rng(1).standard_normal((3000, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    keys = np.array([f"k{n}" for n in range(3000)], object)
+    every, none = own_quantile(vectors, keys, 0.05, silent)
+    some, looked = own_quantile(vectors, keys, 0.05, silent, sample=2000)
+    assert (none, looked) == (0, 2000)
+    similarity = np.sort(vectors @ vectors.T, axis=1)[:, -2]
+    assert every == pytest.approx(np.quantile(similarity, 0.05), abs=1e-4)
+    # The sample's quantile lies where the level is within four standard errors of .05.
+    error = 4 * (0.05 * 0.95 / 2000) ** 0.5
+    assert np.quantile(similarity, 0.05 - error) <= some <= np.quantile(similarity, 0.05 + error)
 
 
 def test_a_point_counts_by_its_weight():
@@ -92,7 +108,7 @@ def test_link_joins_by_mean_similarity_and_assigns_the_rest(monkeypatch):
     vectors = np.repeat(np.eye(3, 12), 20, 0) + random.standard_normal((60, 12)) * 0.05
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     assert len(set(link(vectors, 0.5))) == 3
-    monkeypatch.setattr(coverage, "LINKED", 30)
+    monkeypatch.setattr(linking, "LINKED", 30)
     groups = link(vectors, 0.5)
     assert all(len(set(groups[s : s + 20])) == 1 for s in (0, 20, 40)) and len(set(groups)) == 3
 
