@@ -66,11 +66,9 @@ def mix(workspace: Workspace, data: Dataset, column: str, force: InForce | None 
 
 
 def predicted(workspace: Workspace, column: str) -> Result | None:
-    """The predicted categories of a production sample that has none of its own in this column, where no shares are given either."""
+    """The predicted categories of a production sample that has none of its own in this column."""
     production = workspace.dataset("production")
     if production is None or column != params_of(workspace, "prevalence")["column"] or has_values(production, column):
-        return None
-    if column == "category" and workspace.shares():
         return None
     return current(workspace, "prevalence")
 

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
 from core.actions.decisions import open_reviews, seen_now
 from core.actions.exporting import export_records, first_written
@@ -15,6 +16,7 @@ from core.actions.relabelling import Rule, apply_rule, preview
 from core.actions.standing import NOTHING, contradictions_now
 from core.actions.summary import metrics
 from core.actions.version_history import cards, keep_card
+from core.cli.main import app
 from core.dataset.importing import import_file
 from core.dataset.writing import FORMATS, RAW
 from core.quality.gates import Gate, check_gates
@@ -274,3 +276,74 @@ def test_the_preview_begins_with_the_first_record_that_a_trainer_takes(space, tm
     lost = len(manifest["subset"]["preflight"]["left_out"])
     assert manifest["records"] == 20 - lost and (tmp_path / "o.jsonl").read_bytes().startswith(content)
     assert skipped == min(lost, 1)
+
+
+@pytest.fixture
+def unlabelled(space, tmp_path):
+    """The same, with 40 production records without a category in place of the shares; its shares are predicted: .25 a, .75 b."""
+    file = tmp_path / "p.jsonl"
+    file.write_text(lines(*({"prompt": f"asked {n}"} for n in range(40))))
+    space.add("production", "p", lambda folder: import_file(file, folder, "production"))
+    array = np.repeat(np.array([[0.2, 0.8], [0.25, 0.75], [0.3, 0.7]], dtype=np.float32), 100, axis=0)
+    table = pa.table({"category": ["a", "b"], "share": [0.25, 0.75], "low": [0.2, 0.7], "high": [0.3, 0.8]})
+    ids = pa.array(space.need("production").ids())
+    store_step(space, "embed:production", Output(pa.table({"record_id": ids}), np.ones((40, 20)), {}))
+    store_step(
+        space, "prevalence", Output(table=table, array=array, info={"warnings": ["Predicted."], "agreement": 0.87})
+    )
+    return space
+
+
+def test_unlabelled_production_is_compared_by_its_predicted_shares(unlabelled):
+    space = unlabelled
+    found = card(space)["kl"]
+    expected = 0.25 * math.log(0.25 * 20 / 13) + 0.75 * math.log(0.75 * 20 / 7)
+    assert found.value == pytest.approx(expected) and found.low < found.value < found.high
+    assert (
+        "predicted by a classifier, right on 87% of the labels" in found.note
+        and "its error is in the interval" in found.note
+    )
+    assert "predicted shares" in card(space)["category_balance"].note
+    apply_rule(space, preview(space, Rule("a", "b", 0.9)), "me")
+    now = card(space)["kl"]
+    assert now.value == pytest.approx(0.25 * math.log(0.25 * 20 / 9) + 0.75 * math.log(0.75 * 20 / 11))
+    assert now.imported == pytest.approx(expected)
+    # With the predicted shares taken for exact the interval is narrower.
+    from core.quality.distribution import compare
+
+    exact = compare({"a": 9, "b": 11}, {"a": 0.25, "b": 0.75})
+    assert now.high - now.low > exact.high - exact.low
+
+
+def test_an_analysis_predicts_categories_only_where_production_has_none(unlabelled, tmp_path):
+    from core.steps import analysis
+
+    assert "prevalence" in analysis(unlabelled)[0]
+    file = tmp_path / "q.jsonl"
+    file.write_text(lines({"prompt": "asked", "category": "a"}))
+    unlabelled.add("production", "q", lambda folder: import_file(file, folder, "production"))
+    assert "prevalence" not in analysis(unlabelled)[0]
+    assert "prevalence" in analysis(unlabelled, everything=True)[0]
+
+
+def test_the_command_line_plans_for_the_set_as_it_stands(space):
+    apply_rule(space, preview(space, Rule("a", "b", 0.9)), "me")
+
+    def said(*words: str) -> dict:
+        done = CliRunner().invoke(app, ["rebalance", "-w", str(space.path), "--json", *words], catch_exceptions=False)
+        return json.loads(done.stdout)
+
+    found = said("--plan", "remove")
+    assert [(r["category"], r["now"], r["then"]) for r in found["categories"]] == [("b", 11, 11), ("a", 9, 4)]
+    assert found["of"] == "the set as it stands"
+    found = said("--plan", "remove", "--imported")
+    assert [(r["category"], r["now"]) for r in found["categories"]] == [("b", 7), ("a", 13)] and found[
+        "of"
+    ] == "the set as imported"
+    # In a band of 2x nothing is off; four b for each a is asked for on purpose, at least 10 of each.
+    found = said("--plan", "band", "--per-class", "0")
+    assert (found["removed"], found["added"]) == (0, 0)
+    found = said("--plan", "band", "--per-class", "10")
+    assert (found["removed"], found["added"]) == (0, 1)
+    found = said("--plan", "band", "--per-class", "0", "--more", "b", "--weight", "100")
+    assert found["removed"] + found["added"] > 0
