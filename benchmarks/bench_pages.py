@@ -3,9 +3,9 @@
 For each page: opened by its address in a new browser session of a running server (first and second time), and its main reactions (a
 filter, a tab, the next page of a table, a slider, a selection). Seconds from the press until the script has ended and what was waited
 for stands. "script" is the server's part of an opening: from the first sign of a running script to the end of the last one; before it
-lies the loading of Streamlit's own front end. `--cold` opens each page of a new server too, imports included (sqlalchemy, duckdb,
-plotly), and tells what these imports cost alone. `--shots FOLDER` keeps pictures. Reactions write to the workspace (a selection, an
-audit, an export): give it a copy of one that matters.
+lies the loading of Streamlit's own front end. `--cold` opens each page of a new server too, imports included (sqlalchemy,
+plotly, pandas), and tells what these imports cost alone. `--shots FOLDER` keeps pictures. Reactions write to the workspace (a
+selection, an audit): give it a copy of one that matters.
 
 Make one: `python -m benchmarks.large DATA --records 200000`, then the commands in docs/million.md.
 """
@@ -29,7 +29,7 @@ TITLES = {
 }  # fmt: skip
 AWAITED = {"coverage": ".scatter[data-ready]", "quadrant": ".scatter[data-ready]"}
 """What must stand on a page beside its heading; where a workspace lacks it, the end of the script is enough after a while."""
-HEAVY = ("sqlalchemy", "duckdb", "plotly.graph_objects", "pandas", "pyarrow.compute", "scipy.stats")
+HEAVY = ("sqlalchemy", "plotly.graph_objects", "pandas", "pyarrow.compute", "scipy.stats")
 
 # Notes every change of the app's script state, so that a time ends when the script did and not when somebody looked.
 WATCH = """
@@ -130,8 +130,7 @@ def pick(label: str, option: int | str = 1) -> Callable:
     """An option of a select box, by its place or its text."""
 
     def act(page) -> None:
-        box = main_part(page).get_by_test_id("stSelectbox").filter(has_text=label).first
-        box.locator("[data-baseweb=select]").click(timeout=4000)
+        main_part(page).get_by_role("combobox", name=label).first.click(timeout=4000)
         options = page.get_by_role("option")
         (options.nth(option) if isinstance(option, int) else options.filter(has_text=option).first).click(timeout=4000)
 
@@ -163,15 +162,28 @@ def fold(label: str) -> Callable:
     )
 
 
+def draw_fifty(page) -> None:
+    """The first sample by one click; a further one by the form of "New sample"."""
+    first = main_part(page).get_by_role("button", name="Draw 50 and start reading")
+    if first.count():
+        first.click(timeout=4000)
+        return
+    page.get_by_role("button", name="New sample").click(timeout=4000)
+    page.get_by_role("button", name="Draw", exact=True).click(timeout=8000)
+
+
 REACTIONS: dict[str, list[tuple[str, Callable]]] = {
     "overview": [],
     "data": [],
-    "versions": [],
+    "versions": [
+        ("scorecard over time", segment("Scorecard over time")), ("look at one", segment("Look at one")),
+        ("page 3,000 of its records", number("Page", "3000")),
+    ],
     "coverage": [
         ("the table of clusters", segment("Clusters")), ("holes", segment("Holes")), ("diversity", segment("Diversity")),
-        ("colour by category", pick("Colour", "Category")),
+        ("colour by category", pick("Colour by", "Category")),
     ],
-    "distribution": [("another column", pick("Compare", 1)), ("the plan", segment("Downsample"))],
+    "distribution": [("another column", pick("Compare by", 1)), ("the plan: collect", segment("Collect"))],
     "quadrant": [("select this quadrant", press("Select this quadrant"))],
     "proof": [],
     "export": [
@@ -179,22 +191,22 @@ REACTIONS: dict[str, list[tuple[str, Callable]]] = {
         ("OpenAI", pick("Format", "OpenAI")),
     ],
     "audit": [
-        ("draw 50", press("Draw 50 and start reading")), ("a pass by keyboard", lambda page: page.keyboard.press("1")),
+        ("draw 50", draw_fifty), ("a pass by keyboard", lambda page: page.keyboard.press("1")),
         ("tab By group", segment("By group")), ("tab Issues", segment("Issues")), ("tab Report", segment("Report")),
     ],
     "agreement": [],
     "duplicates": [
         ("contradictions", segment("Contradictions")), ("near-duplicates", segment("Near-duplicates")),
-        ("threshold", slide("Similarity from which two records")), ("page 2 of the groups", number("Page of", "2")),
+        ("threshold", slide("Similarity from which two records")), ("page 2 of the groups", number("Page, 1 to", "2")),
         ("open a group", tick()), ("select the removable", press("Select these")), ("leakage", segment("Leakage")),
         ("responses that do not fit", segment("does not fit")),
     ],
     "formatting": [
-        ("broken rules", segment("Broken ones")), ("open a rule", tick()), ("page 2 of its records", number("Page of", "2")),
+        ("broken rules", segment("Broken ones")), ("open a rule", tick()), ("page 2 of its records", number("Page, 1 to", "2")),
         ("select its records", press("Select these")), ("fix-ups", switch("Fix-ups in bulk")),
     ],
     "labels": [
-        ("a pair of categories", pick("Pair of categories", 1)), ("page 2 of the doubts", number("Page of", "2")),
+        ("a pair of categories", pick("Pair of categories", 1)), ("page 2 of the doubts", number("Page, 1 to", "2")),
         ("the estimated matrix", segment("Estimated for all")), ("select these", press("Select these")),
         ("relabel by rule", segment("Relabel by rule")), ("by annotator", segment("By annotator")),
     ],
@@ -226,6 +238,16 @@ def imports() -> str:
         found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         told.append(f"{name} {float(found.stdout):.2f}" if found.returncode == 0 else f"{name} is not there")
     return ", ".join(told)
+
+
+def shot(page, folder: Path | None, name: str) -> None:
+    """A picture of the whole page, which scrolls inside itself: taken in a tall window."""
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        page.set_viewport_size({"width": 1360, "height": 2000})
+        page.wait_for_timeout(700)
+        page.screenshot(path=folder / f"{name}.png")
+        page.set_viewport_size({"width": 1360, "height": 900})
 
 
 def shown_error(page) -> str:
@@ -285,9 +307,7 @@ def main() -> None:
                     f"| {own:,} | {load:.1f} |"
                 )
                 print(rows[-1], flush=True)
-                if options.shots:
-                    options.shots.mkdir(parents=True, exist_ok=True)
-                    page.screenshot(path=options.shots / f"{name}.png", full_page=True)
+                shot(page, options.shots, name)
                 for what, act in REACTIONS[name]:
                     try:
                         seconds = timed(page, act)
@@ -296,8 +316,7 @@ def main() -> None:
                         said = "not there" if "Timeout" in str(error) else str(error).splitlines()[0]
                     reactions.append(f"| {TITLES[name]} | {what} | {said} | {os.getloadavg()[0]:.1f} |")
                     print(reactions[-1], flush=True)
-                    if options.shots:
-                        page.screenshot(path=options.shots / f"{name}-{what.replace(' ', '-')}.png", full_page=True)
+                    shot(page, options.shots, f"{name}-{what.replace(' ', '-')}")
                 page.context.close()
             full = memory.read()
         finally:

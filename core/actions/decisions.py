@@ -72,7 +72,7 @@ def speaks_for_all(sample: Sample) -> bool:
 
 def seen_now(data: Dataset, ids: Sequence[str]) -> dict[str, str]:
     """{record_id: the digest of what a reviewer reads of it today} of those `ids` that the dataset still has."""
-    rows = Selected(data, data.index.known(ids)).rows(["record_id", *SEEN])
+    rows = Selected(data, np.sort(data.index.known(ids))).rows(["record_id", *SEEN])
     return {row["record_id"]: seen_digest(row) for row in rows}
 
 

@@ -1,15 +1,14 @@
 """What the reviewer is given and what it takes back: records as turns, windows of a large sample, a batch from the browser."""
 
 import json
-from dataclasses import dataclass
 
-import pyarrow as pa
 import pytest
 
 from core.review.sampling import draw_random
 from core.review.store import add_sample, all_verdicts, open_store, sample_records
 from pages.ui import reviewer as component
 from pages.ui.reviewer import bounded, rows_of, save_outbox, shown
+from tests.quality_data import make_dataset
 
 ROW = {
     "record_id": "abc-1",
@@ -74,17 +73,9 @@ def test_a_giant_text_is_cut_for_the_way_and_says_so():
     assert len(record["turns"][-1]["text"]) == 100_000, "the record itself is not changed"
 
 
-@dataclass(frozen=True)
-class FakeDataset:
-    digest: str = "d9"
-
-    def table(self, columns=None):
-        rows = [{name: None for name in component.COLUMNS} | {**ROW, "record_id": f"{i:016x}-1"} for i in range(6)]
-        return pa.Table.from_pylist(rows).select(list(columns))
-
-
-def test_rows_come_by_id_and_missing_ones_are_left_out():
-    rows = rows_of(FakeDataset())([f"{4:016x}-1", "gone-1", f"{2:016x}-1"])
+def test_rows_come_by_id_and_missing_ones_are_left_out(tmp_path):
+    made = make_dataset(tmp_path / "data", [ROW | {"record_id": f"{i:016x}-1"} for i in range(6)])
+    rows = rows_of(made)([f"{4:016x}-1", "gone-1", f"{2:016x}-1"])
     assert list(rows) == [f"{4:016x}-1", f"{2:016x}-1"]
 
 

@@ -23,8 +23,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
+from core.dataset.selected import Selected
 from core.errors import InputError, QuadrantError
 from core.review.rubrics import DEFAULT, Option, Rubric, ready
 from core.review.samples import Sample, SampleRecord
@@ -130,13 +132,9 @@ def rows_of(dataset: Any) -> Rows:
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _read(_digest_for_key: str, record_ids: tuple[str, ...], _dataset: Any) -> Mapping[str, Mapping[str, Any]]:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    table = _dataset.table(COLUMNS)
-    at = pc.index_in(pa.array(record_ids, pa.string()), table["record_id"].combine_chunks().cast(pa.string()))
-    found = table.take(at.drop_null())
-    return {row["record_id"]: shown(row) for row in found.to_pylist()}
+    rows = Selected(_dataset, np.sort(_dataset.index.known(record_ids))).rows(COLUMNS)
+    found = {row["record_id"]: shown(row) for row in rows}
+    return {one: found[one] for one in record_ids if one in found}
 
 
 def reviewer(
