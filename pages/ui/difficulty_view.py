@@ -61,13 +61,15 @@ def _sources(workspace: Workspace, data: Dataset, given: dict[str, tuple[int, st
             "source": st.column_config.TextColumn("Source", width=310),
             "records": st.column_config.NumberColumn("Records", format="localized", help="That have a value."),
             "with length": st.column_config.NumberColumn(
-                "ρ with length", format="%.2f", help="Rank correlation with the words of the response: what length alone may explain.",
+                "Goes with length", format="%.2f",
+                help="Rank correlation (−1 to 1) with the words of the response: what length alone may explain.",
             ),
             "with ratings": st.column_config.TextColumn(
-                "ρ with ratings", help="Rank correlation, 95 % bootstrap interval; at least ten rated records are needed.",
+                "Goes with ratings",
+                help="Rank correlation (−1 to 1), 95 % bootstrap interval; at least ten rated records are needed.",
             ),
             "length held equal": st.column_config.TextColumn(
-                "… length equal", help="The same among responses of like length: ranks inside tenths of it.",
+                "… at equal length", help="The same among responses of like length: ranks inside tenths of it.",
             ),
             "rated": st.column_config.NumberColumn("Rated", format="localized", help="Rated records that it is compared on."),
         },

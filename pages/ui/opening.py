@@ -115,7 +115,7 @@ def selection_card() -> None:
     if not chosen:
         return
     with st.container(border=True):
-        st.markdown(f"**{len(chosen):,} selected** · {literal(chosen.title, 60)}")
+        st.markdown(f"**{len(chosen):,} selected** · {literal(chosen.title, 120)}")
         with st.container(horizontal=True, gap="small"):
             audit = st.button("Audit", key="selection.audit", help="Audit a sample of it", type="tertiary")
             export = st.button("Export", key="selection.export", help="Write it to a file", type="tertiary")

@@ -83,15 +83,17 @@ def pairs(seen: View, others: dict[str, Selection]) -> None:
     picks = {n: p for n, p in others.items() if len(p.rows)}
     if len(picks) < 2:
         return
-    with st.popover("Overlap of every pair"):
+    if st.toggle("Overlap of every pair", key="quadrant.show_pairs"):
         found = quadrant_picks.overlap_table(seen, picks)
         shown: dict[str, list] = {"strategy": [STRATEGIES[n].title for n in picks]}
         shown |= {n: [100 * float(v) for v in found[:, i]] for i, n in enumerate(picks)}
         cell = st.column_config.NumberColumn
         st.dataframe(
             shown, hide_index=True, width="stretch", height="content", key="quadrant.pairs",
-            column_config={"strategy": "Jaccard, %"} | {n: cell(n, format="%.0f") for n in picks},
+            column_config={"strategy": st.column_config.TextColumn("Strategy", width=300)}
+            | {n: cell(n, format="%.0f %%", help=STRATEGIES[n].title) for n in picks},
         )  # fmt: skip
+        st.caption("Records in both picks, of those in either (Jaccard).")
 
 
 def waiting(names: list[str], budget: int, seed: int) -> None:
