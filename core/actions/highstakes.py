@@ -43,13 +43,15 @@ def rule(workspace: Workspace) -> dict[str, list[str]]:
     return {str(column): [str(one) for one in values] for column, values in kept.items() if values}
 
 
-def set_rule(workspace: Workspace, chosen: Mapping[str, Sequence[str]], data: Dataset) -> None:
-    """Keep the rule; InputError when a column is not in the data. An empty one takes it away."""
+def set_rule(workspace: Workspace, chosen: Mapping[str, Sequence[str]], data: Dataset, keep: bool = True) -> None:
+    """Keep the rule (`keep` False: only check it); InputError when a column is not in the data. An empty one takes it away."""
     known = columns_for(data)
     for column in chosen:
         if column not in known:
             names = ", ".join(one.removeprefix(FIELD_PREFIX) for one in known[:20])
             raise InputError(f"The data has no column {column!r} to tell high stakes by. It has {names or 'none'}.")
+    if not keep:
+        return
     workspace.set_setting(SETTING, {column: list(values) for column, values in chosen.items() if values})
 
 

@@ -87,19 +87,26 @@ times as often as production asks for them the categories in `more` (column -> n
 
 
 def balance_settings(workspace: Workspace) -> dict:
-    """BALANCE as the workspace has set it."""
-    return BALANCE | workspace.settings().get("balance", {})
+    """BALANCE as the workspace has set it; minimums that only a target of the scorecard names are that target's."""
+    own = workspace.settings()
+    told = {
+        name: int(own["targets"][metric][1])
+        for name, metric in (("per_class", "examples_per_class"), ("per_language", "examples_per_language"))
+        if metric in own.get("targets", {})
+    }
+    return BALANCE | told | own.get("balance", {})
 
 
-def set_balance(workspace: Workspace, **values) -> dict:
-    """Keep settings of plans; InputError for an unknown name or a value that makes no sense."""
+def set_balance(workspace: Workspace, keep: bool = True, **values) -> dict:
+    """Keep settings of plans (`keep` False: only check them); InputError for an unknown name or a value that makes no sense."""
     unknown = sorted(set(values) - set(BALANCE))
     if unknown:
         raise InputError(f"A plan has no setting {unknown[0]!r}; it has {', '.join(BALANCE)}.")
     new = balance_settings(workspace) | values
     if new["ratio"] <= 1 or new["weight"] <= 0 or min(new["per_class"], new["per_language"]) < 0:
         raise InputError("A band is over 1x, a weight over 0, and minimums are 0 or more.")
-    workspace.set_setting("balance", new)
+    if keep:
+        workspace.set_setting("balance", {**workspace.settings().get("balance", {}), **values})
     return new
 
 

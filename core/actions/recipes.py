@@ -15,15 +15,14 @@ import yaml
 
 from core.actions.choosing import pick, selection_frame
 from core.actions.decisions import open_reviews
+from core.actions.recipe_settings import check_settings, replay_settings, settings_of
 from core.errors import InputError, QuadrantError
 from core.quality.duplicates import canonical_text
-from core.quality.scorecard_targets import targets_of
 from core.review.edits import accept_all, accepted
 from core.review.ledger import entry_ids, keep_records, ledger, pin_records, remove_records, removed_ids
 from core.review.relabels import relabel, relabelled, rule_of
 from core.review.schema import Store
 from core.review.subsets import add_subset, subset_ids, subsets
-from core.steps import STEPS, params_of, set_params
 from core.workspace import Dataset, Workspace, canonical, digest_of, now
 
 VERSION = 1
@@ -47,7 +46,7 @@ def recipe_of(workspace: Workspace) -> dict[str, Any]:
         "quadrant_recipe": VERSION,
         "made": now(),
         "data": {"name": data.name, "digest": data.digest, "records": data.count},
-        "settings": {k: v for k, v in workspace.settings().items() if k in ("params", "targets") and v},
+        "settings": settings_of(workspace),
         "ledger": [],
         "relabels": [],
         "responses": [],
@@ -192,9 +191,7 @@ def recipe_from(text: str, name: str = "The recipe") -> dict[str, Any]:
                 if not _ID.fullmatch(change["record"]):
                     raise InputError(f"{where}: {change['record']!r} is no record id.")
     settings = found.get("settings", {})
-    unknown = sorted(set(settings) - {"params", "targets"})
-    if unknown:
-        raise InputError(f"{name}: the settings have {unknown[0]!r}; a recipe carries params and targets.")
+    check_settings(settings, name)
     return found
 
 
@@ -288,7 +285,9 @@ def replay(workspace: Workspace, recipe: Mapping[str, Any], by: str, dry_run: bo
         by_hint.setdefault(hint, []).append(record_id)
     here = _Here(workspace, data, open_reviews(workspace), set(data.ids()), by_hint)
     name = digest_of(canonical({k: v for k, v in recipe.items() if k != "made"}))[:12]
-    told = [*_settings(here, recipe.get("settings", {}), dry_run)]
+    told = [
+        Outcome(what, state, why=why) for what, state, why in replay_settings(workspace, data, recipe.get("settings", {}), dry_run)
+    ]  # fmt: skip
     told += [_entry(here, item, f"{name}:l{n}", by, dry_run) for n, item in enumerate(recipe.get("ledger", ()))]
     told += [_relabel(here, item, f"{name}:r{n}", by, dry_run) for n, item in enumerate(recipe.get("relabels", ()))]
     if recipe.get("responses"):
@@ -299,37 +298,6 @@ def replay(workspace: Workspace, recipe: Mapping[str, Any], by: str, dry_run: bo
 
 def _token(here: _Here, key: str) -> str:
     return digest_of("recipe", key, here.data.digest)
-
-
-def _settings(here: _Here, settings: Mapping[str, Any], dry_run: bool) -> list[Outcome]:
-    told = []
-    for step, values in settings.get("params", {}).items():
-        what = f"settings of {step}: {', '.join(f'{k} = {_brief(v)}' for k, v in values.items())}"
-        try:
-            if step not in STEPS:
-                raise InputError(f"There is no step {step!r}.")
-            params_of(here.workspace, step, values)
-            if not dry_run:
-                set_params(here.workspace, step, values)
-            told.append(Outcome(what, "ready" if dry_run else "done"))
-        except QuadrantError as error:
-            told.append(Outcome(what, "refused", why=str(error)))
-    targets = settings.get("targets", {})
-    if targets:
-        what = f"targets: {', '.join(targets)}"
-        try:
-            targets_of({k: tuple(v) for k, v in targets.items()})
-            if not dry_run:
-                here.workspace.set_setting("targets", targets)
-            told.append(Outcome(what, "ready" if dry_run else "done"))
-        except (QuadrantError, TypeError, ValueError) as error:
-            told.append(Outcome(what, "refused", why=str(error)))
-    return told
-
-
-def _brief(value: Any) -> str:
-    text = canonical(value)
-    return text if len(text) <= 60 else text[:59] + "…"
 
 
 def _entry(here: _Here, item: Mapping[str, Any], key: str, by: str, dry_run: bool) -> Outcome:

@@ -72,6 +72,7 @@ def _counted(workspace: Workspace, data: Dataset, force: InForce, chosen: Sequen
         "records": data.count - len(force.removed),
         "categories": counts_now(workspace, data, "category", force),
         "languages": counts_now(workspace, data, "language", force),
+        "deliberate": tuple(workspace.settings().get("balance", {}).get("more", {}).get(column, ())),
         "as_imported": ("coverage",) if force.removed else (),
     }
 

@@ -31,6 +31,7 @@ class ScorecardInputs:
     categories: Mapping[str, int] | None = None  # training counts
     languages: Mapping[str, int] | None = None
     high_stakes: Mapping[str, Any] | None = None  # {"reviewed", "of"}
+    deliberate: tuple[str, ...] = ()  # categories that are wanted oftener than production asks for them, on purpose
     as_imported: tuple[str, ...] = ()  # metrics whose value knows nothing of what was removed since the import
     targets: Mapping[str, tuple[str, float]] = field(default_factory=dict)  # the user's own: id -> (operator, value)
 
@@ -135,16 +136,13 @@ def _balance(inputs: ScorecardInputs) -> Read:
     info = inputs.distribution
     if not info:
         return None, None, None, "No production sample or shares to compare with", False
-    parts = [f"{len(info[kind])} {text}" for kind, text in _FLAG_TEXT.items() if info.get(kind)]
-    off = sum(len(info.get(kind) or ()) for kind in _FLAG_TEXT)
-    return (
-        float(off),
-        None,
-        None,
-        (", ".join(parts) or f"None of {info['categories']} is off by more than {info['flag_ratio']:g}x")
-        + ("; by predicted shares of production" if info.get("predicted") else ""),
-        True,
-    )
+    meant = [name for name in info.get("over") or () if name in inputs.deliberate]
+    found = {kind: len(info.get(kind) or ()) - (len(meant) if kind == "over" else 0) for kind in _FLAG_TEXT}
+    parts = [f"{found[kind]} {text}" for kind, text in _FLAG_TEXT.items() if found[kind]]
+    note = ", ".join(parts) or f"None of {info['categories']} is off by more than {info['flag_ratio']:g}x"
+    note += f"; {len(meant)} over-represented on purpose" if meant else ""
+    note += "; by predicted shares of production" if info.get("predicted") else ""
+    return float(sum(found.values())), None, None, note, True
 
 
 _FLAG_TEXT = {

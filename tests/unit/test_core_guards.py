@@ -14,7 +14,7 @@ ACTIONS = {  # within core/actions, from the ground up
     "highstakes": 7, "embeddings": 7, "risks": 7.5, "relabelling": 7.5, "inforce": 7.6, "mix": 7.8,
     "summary": 8, "heat": 8, "choosing": 8, "auditing": 8,
     "versions": 8, "rebalancing": 8, "difficulty_sources": 8, "variety": 8, "regions": 8, "holes": 8, "card": 8.5,
-    "version_history": 8.5, "readiness": 8.5, "exporting": 9, "recipes": 9, "reporting": 9, "proving": 9,
+    "recipe_settings": 8.5, "version_history": 8.5, "readiness": 8.5, "exporting": 9, "recipes": 9, "reporting": 9, "proving": 9,
 }  # fmt: skip
 FLOORS = {
     "errors": 0, "progress": 0, "cluster": 1, "dataset": 1, "workspace": 2, "embedding": 3, "influence": 4, "review": 4,

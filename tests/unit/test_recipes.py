@@ -146,7 +146,7 @@ GOOD = {"quadrant_recipe": 1, "ledger": [{"action": "remove", "reason": "r", "re
         ("quadrant_recipe: 1\nquadrant_recipe: 1", "given twice"),
         ("a: &x [1]\nb: *x", "alias"),
         ("!!python/object/apply:os.system ['true']", "no YAML"),
-        ("quadrant_recipe: 1\nsettings: {jobs: 1}", "params and targets"),
+        ("quadrant_recipe: 1\nsettings: {jobs: 1}", "a recipe carries params, targets"),
         (json.dumps(GOOD | {"ledger": [GOOD["ledger"][0] | {"action": "burn"}]}), "action is 'burn'"),
         (
             json.dumps(GOOD | {"ledger": [GOOD["ledger"][0] | {"records": "../../etc/passwd -"}]}),

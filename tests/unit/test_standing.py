@@ -345,5 +345,45 @@ def test_the_command_line_plans_for_the_set_as_it_stands(space):
     assert (found["removed"], found["added"]) == (0, 0)
     found = said("--plan", "band", "--per-class", "10")
     assert (found["removed"], found["added"]) == (0, 1)
-    found = said("--plan", "band", "--per-class", "0", "--more", "b", "--weight", "100")
-    assert found["removed"] + found["added"] > 0
+    found = said("--plan", "band", "--per-class", "0", "--more", "b", "--weight", "4")
+    # Aimed at .7 * 4 to .3, so a at most at 2 * .3 / 3.1 = .1935 of the whole: 2 of 13 stay.
+    assert (found["removed"], found["added"]) == (7, 0) and found["categories"][1]["then"] == 2
+
+
+def test_a_recipe_carries_plans_high_stakes_and_keepers_by_hand(space, tmp_path):
+    from core.actions.highstakes import rule, set_rule
+    from core.actions.rebalancing import balance_settings, set_balance
+    from core.actions.recipes import recipe_from, recipe_of, replay, yaml_of
+    from core.quality.duplicates import HAND
+
+    ids = space.need().ids()
+    assert balance_settings(space)["per_class"] == 30
+    space.set_setting("targets", {"examples_per_class": [">=", 40]})
+    assert balance_settings(space)["per_class"] == 40, "one minimum for scorecard and plan"
+    set_balance(space, per_class=5, more={"category": ["a"]})
+    set_rule(space, {"category": ["b"]}, space.need())
+    space.set_setting(HAND, [ids[1], "0000000000000000-1"])
+    keep_records(open_reviews(space), [ids[0], ids[1]], reason="both stand", by="me")
+    recipe = recipe_from(yaml_of(recipe_of(space)))
+    other = open_workspace(tmp_path / "other")
+    file = tmp_path / "d.jsonl"
+    other.add("training", "d", lambda folder: import_file(file, folder, "training"))
+    replay(other, recipe, "ci", dry_run=True)
+    assert other.settings() == {} and balance_settings(other)["per_class"] == 30
+    told = replay(other, recipe, "ci")
+    assert {one.state for one in told} == {"done"}
+    assert balance_settings(other)["per_class"] == 5 and balance_settings(other)["more"] == {"category": ["a"]}
+    assert rule(other) == {"category": ["b"]} and other.settings()[HAND] == [ids[1]]
+    assert in_force(other, other.need()).settled == {frozenset(ids[:2])}
+    recipe["settings"]["balance"] = {"ratio": 0.5}
+    assert [one.state for one in replay(other, recipe, "ci") if one.what.startswith("plans")] == ["refused"]
+
+
+def test_oversampling_on_purpose_is_no_error(space):
+    from core.actions.rebalancing import set_balance
+
+    found = card(space)["category_balance"]
+    assert found.value == 1 and found.note == "1 over-represented", "half of production's share is not beyond 2x"
+    set_balance(space, more={"category": ["a"]})
+    found = card(space)["category_balance"]
+    assert found.value == 0 and found.note == "None of 2 is off by more than 2x; 1 over-represented on purpose"
