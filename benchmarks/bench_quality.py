@@ -123,8 +123,9 @@ def words(count: int) -> list[str]:
 
 
 def formats(count: int) -> list[str]:
-    from core.quality.rule_library import READY, suggest
+    from core.quality.rule_library import READY
     from core.quality.rules import Records, check
+    from core.quality.suggestions import suggest
 
     random = np.random.default_rng(0)
     text = "take one tablet with food twice a day and call your doctor if the pain or fever gets worse again"

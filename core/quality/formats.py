@@ -1,7 +1,7 @@
 """Format compliance: every rule over every record, one row a violation."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +11,10 @@ import pyarrow as pa
 from core.dataset.selected import Selected
 from core.errors import InputError
 from core.quality.fixes import Fix, fixable, propose, recheck
-from core.quality.rule_library import READY, suggest
-from core.quality.rules import Records, Rule, Violation, check, check_rule, rule_from
+from core.quality.records import Counts
+from core.quality.rule_library import READY
+from core.quality.rules import Records, Rule, Violation, check, counted, rule_from
+from core.quality.suggestions import Blocks, suggest_from
 from core.workspace import Dataset, Inputs, Output, Result
 
 DEFAULTS = {"rules": "suggested+ready", "off": [], "share": 0.8}
@@ -25,18 +27,13 @@ def records_of(dataset: Dataset, columns: Sequence[str] = COLUMNS) -> Records:
     return Records(dataset.table([name for name in columns if name in dataset.columns]))
 
 
-def suggested(dataset: Dataset, share: float = 0.8) -> list[Rule]:
-    """Rules that the large majority of each category follows."""
-    return suggest(records_of(dataset), share)
+def blocks_of(dataset: Dataset, columns: Sequence[str] = COLUMNS, counted: Counts | None = None) -> Iterator[Records]:
+    """As `records_of`, a row group of the file at a time."""
+    for table in dataset.blocks([name for name in columns if name in dataset.columns]):
+        yield Records(table, counted)
 
 
-def preview(dataset: Dataset, rule: Rule) -> list[Violation]:
-    """The violations of one rule now, for a form in which it is being written. Errors: a rule that cannot run."""
-    check_rule(rule)
-    return check(records_of(dataset, (*COLUMNS, str(rule.params.get("column", "response")))), rule)
-
-
-def resolve(spec: Any, off: Sequence[str], records: Records, share: float = 0.8) -> list[Rule]:
+def resolve(spec: Any, off: Sequence[str], blocks: Blocks, share: float = 0.8) -> list[Rule]:
     """The rules that a parameter stands for. Errors: an unknown word, a bad rule, two rules with one id."""
     parts = spec.split("+") if isinstance(spec, str) else list(spec)
     rules: list[Rule] = []
@@ -44,7 +41,7 @@ def resolve(spec: Any, off: Sequence[str], records: Records, share: float = 0.8)
         if item == "ready":
             rules += READY
         elif item == "suggested":
-            rules += suggest(records, share)
+            rules += suggest_from(blocks, share)
         elif isinstance(item, Mapping):
             rules.append(rule_from(dict(item)))
         else:
@@ -64,40 +61,37 @@ def run(inputs: Inputs) -> Output:
     params = DEFAULTS | dict(inputs.params)
     dataset = inputs.datasets["training"]
     named = [r["params"].get("column", "") for r in params["rules"] if isinstance(r, Mapping) and r.get("params")]
-    records = records_of(dataset, dict.fromkeys((*COLUMNS, *named)))
+    columns = tuple(dict.fromkeys((*COLUMNS, *named)))
     inputs.progress(0, 1, "reading the rules off the records")
-    every = resolve(params["rules"], (), records, params["share"])
+    every = resolve(params["rules"], (), lambda: blocks_of(dataset, columns), params["share"])
     rules = [rule for rule in every if rule.id not in set(params["off"])]
+    over_all = counted(lambda: blocks_of(dataset, columns), rules)
     touched = {severity: np.zeros(dataset.count, dtype=bool) for severity in ("error", "warning")}
-    found: list[tuple[Rule, list[Violation]]] = []
-    for done, rule in enumerate(rules):
-        inputs.progress(done, len(rules), rule.title)
-        violations = check(records, rule)
-        touched[rule.severity][[v.row for v in violations]] = True
-        found.append((rule, violations))
-    ids = np.array(dataset.ids(), dtype=object)
-    rows = np.array([v.row for _, violations in found for v in violations], dtype=np.int64)
-    table = pa.table(
-        {
-            "record_id": pa.array(ids[rows], pa.string()),
-            "rule": pa.array([rule.id for rule, violations in found for _ in violations], pa.string()),
-            "severity": pa.array([rule.severity for rule, violations in found for _ in violations], pa.string()),
-            "message": pa.array([v.message for _, violations in found for v in violations], pa.string()),
-            "snippet": pa.array([v.snippet for _, violations in found for v in violations], pa.string()),
-        }
-    )
+    found: list[list[pa.Table]] = [[] for _ in rules]
+    broken, looked, start = np.zeros(len(rules), np.int64), np.zeros(len(rules), np.int64), 0
+    for records in blocks_of(dataset, columns, over_all):
+        for n, rule in enumerate(rules):
+            violations = check(records, rule)
+            looked[n] += _looked_at(records, rule)
+            if violations:
+                rows = np.array([v.row for v in violations], dtype=np.int64)
+                touched[rule.severity][start + rows] = True
+                broken[n] += len(np.unique(rows))
+                found[n].append(_table(records, rule, violations, rows))
+        start += len(records)
+        inputs.progress(start, max(dataset.count, 1), f"{start:,} records against {len(rules)} rules")
+    table = pa.concat_tables([part for parts in found for part in parts] or [_SCHEMA.empty_table()])
     violating = touched["error"] | touched["warning"]
     info = {
         "records": dataset.count,
         "violating": int(violating.sum()),
-        "violations": len(rows),
+        "violations": table.num_rows,
         "compliance": 1 - float(violating.mean()) if dataset.count else None,
         "compliance_errors": 1 - float(touched["error"].mean()) if dataset.count else None,  # warnings left aside
         **interval(int(violating.sum()), dataset.count),
         "rules": [
-            rule.to_json()
-            | {"violations": len(violations), "records": len({v.row for v in violations}), "looked_at": looked}
-            for (rule, violations), looked in zip(found, [_looked_at(records, rule) for rule in rules], strict=True)
+            rule.to_json() | {"violations": sum(map(len, parts)), "records": int(records), "looked_at": int(seen)}
+            for rule, parts, records, seen in zip(rules, found, broken, looked, strict=True)
         ],
         "off": [rule.to_json() for rule in every if rule.id in set(params["off"])],
     }
@@ -114,6 +108,24 @@ def interval(violating: int, count: int) -> dict[str, float | None]:
     low = 1.0 if violating == count else float(betaincinv(violating + 1, count - violating, 0.975))
     high = 0.0 if not violating else float(betaincinv(violating, count - violating + 1, 0.025))
     return {"low": 1 - low, "high": 1 - high}
+
+
+_SCHEMA = pa.schema([(name, pa.string()) for name in ("record_id", "rule", "severity", "message", "snippet")])
+
+
+def _table(records: Records, rule: Rule, violations: list[Violation], rows: np.ndarray) -> pa.Table:
+    """The violations of one rule in a block of records."""
+    count = len(violations)
+    return pa.table(
+        {
+            "record_id": records.table["record_id"].take(pa.array(rows)).cast(pa.string()).combine_chunks(),
+            "rule": pa.repeat(pa.scalar(rule.id, pa.string()), count),
+            "severity": pa.repeat(pa.scalar(rule.severity, pa.string()), count),
+            "message": pa.array([v.message for v in violations], pa.string()),
+            "snippet": pa.array([v.snippet for v in violations], pa.string()),
+        },
+        schema=_SCHEMA,
+    )
 
 
 def _looked_at(records: Records, rule: Rule) -> int:

@@ -1,6 +1,9 @@
 """The texts that format rules look at, read once for all rules, and what a rule reports."""
 
 import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -25,10 +28,14 @@ class Found(NamedTuple):
 
 
 class Records:
-    """The text columns of some records, read once and shared by all rules. Null counts as empty text."""
+    """The text columns of some records, read once and shared by all rules. Null counts as empty text.
 
-    def __init__(self, table: pa.Table):
+    A block of a larger set brings what was `counted` over the whole, for rules that compare records with each other.
+    """
+
+    def __init__(self, table: pa.Table, counted: "Counts | None" = None, scope: str = "all"):
         self.table = table
+        self._counted, self._scope = counted, scope
         self._texts: dict[str, pa.Array] = {}
         self._lists: dict[str, list[str]] = {}
         self._parts: dict[str, tuple[np.ndarray, Records]] = {}
@@ -66,8 +73,47 @@ class Records:
         """The rows of one category, and those records."""
         if category not in self._parts:
             rows = np.flatnonzero(self.categories == category)
-            self._parts[category] = rows, Records(self.table.take(pa.array(rows, pa.int64())))
+            some = self.table.take(pa.array(rows, pa.int64()))
+            self._parts[category] = rows, Records(some, self._counted, category)
         return self._parts[category]
+
+    def counts(self, column: str) -> Mapping[str, int]:
+        """How many records (of the whole set, or of the category looked at) have each text of a column."""
+        if self._counted is not None:
+            return self._counted.texts[self._scope, column]
+        return Counter(self.texts(column))
+
+    def alike(self, column: str) -> Callable[[str], int]:
+        """How many records (as in `counts`) have a text, white space at its ends aside."""
+        if self._counted is not None:
+            hashes = self._counted.hashes[self._scope, column]
+            return lambda text: hashes.get(hash(text), 1)
+        found = Counter(text.strip() for text in self.texts(column))
+        return found.__getitem__
+
+
+@dataclass
+class Counts:
+    """Texts counted over a set that is read a block at a time, by (category or "all", column)."""
+
+    texts: dict[tuple[str, str], Counter] = field(default_factory=dict)
+    hashes: dict[tuple[str, str], Counter] = field(
+        default_factory=dict
+    )  # of stripped texts, those that occur once left out
+
+    @classmethod
+    def of(cls, blocks: Iterable[Records], texts: set[tuple[str, str]], alike: set[tuple[str, str]]) -> "Counts":
+        found = cls({key: Counter() for key in texts}, {key: Counter() for key in alike})
+        for records in blocks:
+            for scope, column in texts:
+                some = records if scope == "all" else records.of(scope)[1]
+                found.texts[scope, column].update(some.texts(column))
+            for scope, column in alike:
+                some = records if scope == "all" else records.of(scope)[1]
+                found.hashes[scope, column].update(hash(text.strip()) for text in some.texts(column))
+        for key, counted in found.hashes.items():
+            found.hashes[key] = Counter({text: n for text, n in counted.items() if n > 1})
+        return found
 
 
 def _turns(text: str) -> list[tuple[str, bool]]:

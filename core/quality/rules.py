@@ -5,8 +5,7 @@ A rule is a `Rule`; a kind is a function from (Records, params) to violations (r
 """
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
@@ -17,7 +16,7 @@ import pyarrow.compute as pc
 from core.errors import InputError
 from core.quality.json_kinds import check_schema, json_keys, json_schema
 from core.quality.languages import language
-from core.quality.records import Found, Records, Violation, rows_where, starts_of
+from core.quality.records import Counts, Found, Records, Violation, rows_where, starts_of
 from core.quality.style_kinds import BULLETS, HEADINGS, NUMBERS, heading_style, list_style, no_section, section_pattern
 
 __all__ = ["KINDS", "Found", "Records", "Rule", "Violation", "check", "check_rule", "rule_from", "section_pattern"]
@@ -196,7 +195,7 @@ def _reasoning(records: Records, params: dict) -> Iterator[Found]:
     least, words, repeats = params.get("least", 1), params.get("words", 0), params.get("repeats", 0)
     responses, prompts = records.texts("response"), records.texts("prompt")
     stripped = [text.strip() for text in records.texts("reasoning")]
-    count = Counter(stripped) if repeats else {}
+    count = records.alike("reasoning") if repeats else None
     for row, text in enumerate(stripped):
         if not text:
             yield Found(row, "there is no reasoning", "reasoning", -1)
@@ -208,8 +207,8 @@ def _reasoning(records: Records, params: dict) -> Iterator[Found]:
             yield Found(row, "the reasoning only repeats the prompt", "reasoning", 0)
         elif words and len(set(text.casefold().split())) < words:
             yield Found(row, f"the reasoning has fewer than {words} different words", "reasoning", 0)
-        elif repeats and count[text] >= repeats:
-            yield Found(row, f"{count[text]:,} records have this very reasoning", "reasoning", 0)
+        elif repeats and count(text) >= repeats:
+            yield Found(row, f"{count(text):,} records have this very reasoning", "reasoning", 0)
 
 
 # The ends that a cut-off text has: a comma, a hyphen, an opening bracket, or a word that no sentence ends on.
@@ -253,15 +252,12 @@ def _not_empty(records: Records, params: dict) -> Iterator[Found]:
 def _label_casing(records: Records, params: dict) -> Iterator[Found]:
     """Values of a column that differ from a more frequent one only by case, spaces, hyphens or underscores."""
     column = params.get("column", "category")
-    texts = records.texts(column)
-    count: dict[str, int] = {}
-    for text in texts:
-        count[text] = count.get(text, 0) + 1
+    count = records.counts(column)
     usual: dict[str, str] = {}
     for text in sorted(count, key=lambda t: (-count[t], t)):
         usual.setdefault(re.sub(r"[\s_-]+", " ", text).strip().casefold(), text)
     meant = {text: usual[re.sub(r"[\s_-]+", " ", text).strip().casefold()] for text in count}
-    for row, text in enumerate(texts):
+    for row, text in enumerate(records.texts(column)):
         if text != meant[text]:
             yield Found(row, f"the {column} is written “{text[:40]}”, elsewhere “{meant[text][:40]}”", column, -1)
 
@@ -293,6 +289,13 @@ KINDS: dict[str, Kind] = {
     "label_casing": Kind(_label_casing, ("column",), "Labels are written one way"),
 }
 """Every kind with the parameters it takes."""
+
+
+def counted(blocks: Callable[[], Iterable[Records]], rules: Sequence[Rule]) -> Counts | None:
+    """What the rules that compare records with each other need to know of the whole set; None where there is no such rule."""
+    texts = {(r.applies_to, r.params.get("column", "category")) for r in rules if r.kind == "label_casing"}
+    alike = {(r.applies_to, "reasoning") for r in rules if r.kind == "reasoning" and r.params.get("repeats")}
+    return Counts.of(blocks(), texts, alike) if texts or alike else None
 
 
 def check(records: Records, rule: Rule) -> list[Violation]:

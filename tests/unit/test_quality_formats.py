@@ -2,12 +2,14 @@ import json
 import time
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from core.errors import InputError
 from core.quality import formats
-from core.quality.rule_library import READY, suggest
+from core.quality.rule_library import READY
 from core.quality.rules import Records, Rule, check, check_rule, looks_cut, rule_from
+from core.quality.suggestions import suggest
 from tests.quality_data import make_dataset, make_inputs
 
 
@@ -288,6 +290,41 @@ def test_step_counts_records_not_violations(tmp_path):
     rules = {rule["id"]: rule for rule in output.info["rules"]}
     assert (rules["empty_turns"]["violations"], rules["empty_turns"]["looked_at"]) == (1, 22)
     json.dumps(output.info)
+
+
+def test_blocks_of_the_file_give_what_the_whole_gives(tmp_path):
+    """Every kind of suggested rule, and the two kinds that compare records with each other, over groups of 7 rows and over one."""
+    data = []
+    for i in range(120):
+        json_answer = {"response": f'{{"code": "{i % 9}", "why": "x{i}"}}' if i % 40 else "{bad", "category": "codes"}
+        closing = "\nAsk your doctor when it gets worse." if i % 9 else ""
+        plain = {"response": f"## Findings\nText {i}.\n- one\n- two{closing}", "category": "notes"}
+        data += [
+            json_answer | {"reasoning": f"because of {i % 4}"},
+            {"response": triage(i), "category": "triage"},
+            plain,
+        ]
+    data += [{"response": f"Only {i}", "category": "few"} for i in range(3)] + [{"response": "Urgency: Routine"}]
+    for i in range(0, len(data), 11):
+        data[i] |= {"category": str(data[i].get("category", "few")).title(), "prompt": " p"}
+    dataset = make_dataset(tmp_path / "d", [{"prompt": "p"} | one for one in data])
+    own = [
+        {"id": "repeated", "kind": "reasoning", "params": {"repeats": 29}},
+        {"id": "repeated here", "kind": "reasoning", "params": {"repeats": 25}, "applies_to": "codes"},
+        {"id": "casing", "kind": "label_casing", "params": {"column": "category"}},
+        {"id": "casing here", "kind": "label_casing", "params": {"column": "reasoning"}, "applies_to": "codes"},
+    ]
+    rules = ["suggested", "ready", *own]
+    whole = formats.run(make_inputs(tmp_path, {"training": dataset}, rules=rules))
+    path = dataset.path / "records.parquet"
+    pq.write_table(pq.read_table(path), path, row_group_size=7)
+    blocks = formats.run(make_inputs(tmp_path, {"training": dataset}, rules=rules))
+    assert pq.ParquetFile(path).num_row_groups > 50
+    assert blocks.table.equals(whole.table) and blocks.info == whole.info
+    kinds = {rule["id"].split(":")[0] for rule in whole.info["rules"] if rule["origin"] == "suggested"}
+    assert {"json", "first", "section", "reasoning", "closing", "safety", "length", "style"} <= kinds
+    assert {"repeated", "casing"} <= set(whole.table["rule"].to_pylist())
+    assert "30 records have this very reasoning" in " ".join(whole.table["message"].to_pylist())
 
 
 def test_own_rules_by_parameter(tmp_path):

@@ -9,9 +9,10 @@ from core.errors import InputError
 from core.quality import languages
 from core.quality.json_kinds import validator
 from core.quality.records import Records
-from core.quality.rule_library import SHELF, suggest
+from core.quality.rule_library import SHELF
 from core.quality.rules import Rule, check, check_rule
 from core.quality.style_kinds import HEADINGS
+from core.quality.suggestions import suggest
 
 
 def records(*responses, **columns):
