@@ -8,10 +8,9 @@ import numpy as np
 import streamlit as st
 
 from core.actions.decisions import open_reviews
-from core.actions.relabelling import changes_in_force
+from core.actions.inforce import in_force
 from core.dataset.writing import FORMATS, RAW
 from core.errors import QuadrantError
-from core.review.edits import accepted
 from core.review.ledger import removed_ids
 from core.review.schema import Store
 from core.review.subsets import add_subset, subset_ids, subsets
@@ -109,13 +108,14 @@ def _format() -> str:
 
 def _corrections(workspace: Workspace, store: Store, data: Dataset, choice: Choice | None, to: str) -> Choice | None:
     """The choice with accepted corrections applied, where there are any and the format has a place for them."""
-    edited = set(accepted(store)) | set(changes_in_force(workspace)) if choice else set()
+    edited = in_force(workspace, data).changed if choice else set()
     inside = choice.rows[np.isin(choice.rows, data.index.known(edited))] if edited else ()
     if not choice or not len(inside):
         return choice
     if to in RAW:
         st.caption(
-            f"{plural(len(inside))} with an accepted edit or a changed label: this format writes the rows as imported, without it."
+            f"{plural(len(inside))} with an accepted edit or a changed label: this format writes the rows as imported, without it. "
+            "The scorecard, which counts it, is not that of such a file."
         )
         return choice
     kept = state.remembered("export.corrections", True)

@@ -56,7 +56,7 @@ def headline(workspace: Workspace, data: Dataset, result: Result) -> None:
         st.caption(
             f":material/history: This is the set as it stands ({literal(force.sentence(), 200)}), as an export that applies "
             f"corrections writes it: {healed:,} fewer break a rule than with the imported responses and labels. As imported, "
-            f"compliance was {_percent(before, target.value)} %. The table below counts the responses as imported."
+            f"compliance was {_percent(before, target.value)} %. The table below counts both."
         )
 
 

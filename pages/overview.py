@@ -27,22 +27,15 @@ def line(metric: Metric) -> None:
         f":{colour}[**{literal(metric.shown())}**]" if metric.verdict != "unknown" else f"**{literal(metric.shown())}**"
     )
     if metric.low is not None and metric.high is not None:
-        value.caption(
-            literal(metric.shown_interval()), help="The interval of the value, at 95 % unless its page says otherwise."
-        )
-    if metric.imported is not None:
-        value.caption(
-            f"{literal(metric.shown_imported())} as imported",
-            help="Removals, changed labels and corrected responses since the import moved this value. An export that applies "
-            "corrections writes the set as it stands; the file that was imported stays as it is.",
-        )
+        value.caption(literal(metric.shown_interval()))
     source = (
         literal(metric.target.source, 300)
         if metric.target
         else "Lower is better for KL, higher for coverage; set one per task."
     )
     target.caption(literal(metric.shown_target()) if metric.target else "no fixed target", help=source)
-    note.caption(literal(metric.note, 220))
+    was = f"**{literal(metric.shown_imported())} as imported.** " if metric.imported is not None else ""
+    note.caption(was + literal(metric.note, 260))
     link.page_link(f"pages/{metric.page}.py", label=" ", icon=":material/arrow_forward:", help=f"Open {metric.page}")
 
 
@@ -51,7 +44,12 @@ def scorecard(found: list[Metric]) -> None:
     unknown = [m for m in found if m.value is None]
     tally = {word: sum(m.verdict == word for m in known) for word in ("pass", "fail", "unknown")}
     st.subheader("Scorecard")
-    st.caption(f"{tally['pass']} on target · {tally['fail']} off target · {tally['unknown']} without a fixed target")
+    st.caption(
+        f"{tally['pass']} on target · {tally['fail']} off target · {tally['unknown']} without a fixed target",
+        help="Under a value its interval, at 95 % unless its page says otherwise. Values are of the set as it stands: removals, "
+        "changed labels and corrected responses since the import count, as an export that applies corrections writes them. Where they moved a "
+        "value, the note says what it was as imported.",
+    )
     if known:
         with st.container(border=True, gap="xsmall"):
             for metric in known:

@@ -87,11 +87,11 @@ def _metric(name: str, target: Target | None, inputs: ScorecardInputs) -> Metric
     title, page, unit = TITLES[name]
     value, low, high, note, known = READ[name](inputs)
     if name in inputs.as_imported and value is not None:
-        note = _join(note, "Of the set as imported: records removed since still count")
+        note = _join(note, "of the set as imported: records removed since still count")
     if value is None or not known:
         verdict = "unknown"
     elif target is None:
-        verdict, note = "unknown", _join(note, "No target is set")
+        verdict, note = "unknown", _join(note, "no target is set")
     else:
         verdict = "pass" if target.met(value) else "fail"
     metric = Metric(name, title, unit, value, low, high, target, verdict, page, note)
@@ -105,10 +105,10 @@ def _kl_verdict(metric: Metric, info: Mapping[str, Any]) -> Metric:
     if metric.value is not None and math.isinf(metric.value):
         return replace(metric, verdict="fail", note=metric.note)
     if metric.value is not None and metric.value <= info.get("null_line", 0.0):
-        note = metric.note.replace("; No target is set", "")
+        note = metric.note.replace("; no target is set", "")
         return replace(metric, verdict="pass", note=note)
     return replace(
-        metric, note=_join(metric.note.replace("; No target is set", ""), "Lower is better; set a target to judge it")
+        metric, note=_join(metric.note.replace("; no target is set", ""), "lower is better: set a target to judge it")
     )
 
 

@@ -5,6 +5,8 @@ import json
 import numpy as np
 import streamlit as st
 
+from core.actions import standing
+from core.actions.inforce import in_force
 from core.quality.rules import KINDS
 from core.steps import params_of, set_params
 from core.workspace import Dataset, Result, Workspace
@@ -14,6 +16,15 @@ from pages.ui.safe import literal, short
 from pages.ui.tables import pager
 
 ORIGINS = {"suggested": "suggested by the set", "ready": "ready-made", "own": "own"}
+
+
+def _standing(workspace: Workspace, data: Dataset, result: Result) -> dict[str, int] | None:
+    """{rule: records of the set as it stands that break it}; None when no response or label changed since the import."""
+    force = in_force(workspace, data)
+    if not force.changed:
+        return None
+    found = standing.violations(result, data, force).group_by("rule").aggregate([("record_id", "count_distinct")])
+    return dict(zip(found["rule"].to_pylist(), found["record_id_count_distinct"].to_pylist(), strict=True))
 
 
 def table(workspace: Workspace, data: Dataset, result: Result, kept: np.ndarray) -> dict | None:
@@ -32,11 +43,13 @@ def table(workspace: Workspace, data: Dataset, result: Result, kept: np.ndarray)
     if not rules:
         st.caption("No such rule.")
         return None
+    now = _standing(workspace, data, result)
     event = st.dataframe(
         {
             "on": [rule["id"] not in without for rule in rules],
             "rule": [short(rule["title"], 140) for rule in rules],
             "broken by": [rule["broken"] for rule in rules],
+            **({"as it stands": [now.get(r["id"], 0) if r["broken"] is not None else None for r in rules]} if now is not None else {}),
             "share": [None if not r["looked_at"] else 100 * (r["broken"] or 0) / r["looked_at"] for r in rules],
             "applies to": [short(rule["applies_to"], 40) for rule in rules],
             "origin": [ORIGINS[rule["origin"]] for rule in rules],
@@ -49,6 +62,7 @@ def table(workspace: Workspace, data: Dataset, result: Result, kept: np.ndarray)
         column_config={
             "share": st.column_config.NumberColumn(format="%.1f %%", help="Of the records that the rule looks at."),
             "broken by": st.column_config.NumberColumn(help="Records, those removed left out."),
+            "as it stands": st.column_config.NumberColumn(help="With the corrected responses and changed labels in force."),
             "followed by": st.column_config.NumberColumn(
                 format="%.1f %%", help="Suggested rules: the share of the records they were read from that follow them."
             ),
