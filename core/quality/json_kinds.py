@@ -1,8 +1,10 @@
 """Rules for responses that are JSON: their keys and types, or a whole JSON Schema (Draft 2020-12)."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -75,10 +77,12 @@ def _is_json(value: Any, name: str) -> bool:
 
 def json_schema(records: Records, params: dict) -> Iterator[Found]:
     """Responses that are no JSON, or do not hold to `schema`; the first of what is wrong, by depth."""
-    errors = validator(params["schema"])
+    errors, surely_holds = validator(params["schema"]), quick(params["schema"])
     for row, value in _values(records):
         if isinstance(value, Found):
             yield value
+            continue
+        if surely_holds(value):
             continue
         try:
             wrong = errors(value)
@@ -153,6 +157,76 @@ def validator(schema: Any, where: str = "") -> Callable[[Any], list]:
         return sorted(made.iter_errors(value), key=lambda one: (len(one.absolute_path), str(list(one.absolute_path))))
 
     return errors
+
+
+def quick(schema: Mapping[str, Any]) -> Callable[[Any], bool]:
+    """A function that is True for JSON values that surely hold to a valid schema; the others are for `validator` to judge.
+
+    By `jsonschema-rs`, a hundred times as fast on large schemas. The two judge alike, but for what is kept from it here (`_alike`).
+    """
+    import jsonschema_rs
+
+    if not _alike(schema):
+        return lambda value: False
+    try:
+        made = jsonschema_rs.Draft202012Validator(schema, pattern_options=jsonschema_rs.RegexOptions())
+    except (ValueError, jsonschema_rs.ValidationError):  # a schema that it does not take
+        return lambda value: False
+
+    def surely_holds(value: Any) -> bool:
+        try:
+            return made.is_valid(value)
+        except ValueError:  # a number or a character that it cannot hold
+            return False
+
+    return surely_holds
+
+
+_PLAIN = re.compile(r"(?:[^\\(]|\((?!\?[^:])|\\[-\\^$.*+?()\[\]{}|/d])*", re.S)
+"""Patterns that mean the same to RE2 and to the Rust engine, which takes \\s, \\w and \\b as ECMAScript has them."""
+_TURNED = ("not", "oneOf", "if", "maxContains")
+
+
+def _alike(schema: Mapping[str, Any]) -> bool:
+    """Whether both libraries judge all values of a schema alike, or the quick one more strictly."""
+    words = list(_walk(schema))
+    turned = any(key in _TURNED for key, _ in words)  # where stricter inside is laxer outside
+    done: set[str] = set()
+    for key, value in words:
+        patterns = [value] if key == "pattern" else list(value) if key == "patternProperties" else []
+        if any(isinstance(one, str) and not _PLAIN.fullmatch(one) for one in patterns):
+            return False
+        if key == "multipleOf" and not isinstance(value, int):  # rounding
+            return False
+        if turned and key in ("enum", "const", "type") and not _texts_only(key, value):  # 1 and 1.0, infinity
+            return False
+        if key == "$dynamicRef" or (key == "$ref" and isinstance(value, str) and _leads_back(schema, value, (), done)):
+            return False
+    return True
+
+
+def _texts_only(key: str, value: Any) -> bool:
+    """Whether none of the values (or, of a `type`, of the kinds) can be a number."""
+    values = value if isinstance(value, list) else [value]
+    if key == "type":
+        return not any(one in ("number", "integer") for one in values)
+    return all(one is None or isinstance(one, str | bool) for one in values)
+
+
+def _leads_back(schema: Mapping[str, Any], ref: str, path: tuple[str, ...], done: set[str]) -> bool:
+    """Whether a reference leads to itself: the quick library lets what never ends hold. `done`: references that do not."""
+    if ref in path:
+        return True
+    if ref not in done:
+        place: Any = schema
+        for step in unquote(ref).removeprefix("#").split("/")[1:]:
+            step = step.replace("~1", "/").replace("~0", "~")
+            place = place[int(step)] if isinstance(place, list) else place[step]
+        within = {value for key, value in _walk(place) if key == "$ref" and isinstance(value, str)}
+        if any(_leads_back(schema, other, (*path, ref), done) for other in within):
+            return True
+        done.add(ref)
+    return False
 
 
 def _walk(value: Any) -> Iterator[tuple[str, Any]]:

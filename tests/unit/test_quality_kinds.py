@@ -4,10 +4,12 @@ import time
 
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from core.errors import InputError
 from core.quality import languages
-from core.quality.json_kinds import validator
+from core.quality.json_kinds import quick, validator
 from core.quality.records import Records
 from core.quality.rule_library import SHELF
 from core.quality.rules import Rule, check, check_rule
@@ -47,6 +49,75 @@ def test_a_response_is_held_to_the_whole_schema():
     assert sorted(found) == [1, 2, 3, 4, 5, 6]
     assert "code: 'I1' does not match" in found[1] and "'more' may not be there" in found[4]
     assert "items/0: 'a' is not of type 'integer'" in found[3] and "x-a: 1 is not of type 'string'" in found[3]
+
+
+LEAVES = st.one_of(
+    st.just({"type": "string"}), st.just({"type": "integer"}), st.just({"type": ["number", "null"]}), st.just({"const": 1}),
+    st.just({"enum": ["a", 2, True, None]}), st.just({"minimum": 2}), st.just({"exclusiveMaximum": 2}), st.just({"multipleOf": 2}),
+    st.just({"multipleOf": 0.1}), st.just({"pattern": "^[a-c]+$"}), st.just({"pattern": "\\s"}), st.just({"pattern": "(?i)A"}),
+    st.just({"minLength": 2}), st.just({"uniqueItems": True}), st.just({"maxItems": 1}), st.just({"required": ["a"]}),
+    st.just(True), st.just(False), st.just({"$ref": "#/$defs/leaf"}), st.just({"format": "date"}),
+)  # fmt: skip
+SCHEMAS = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.builds(lambda a, b: {"properties": {"a": a, "type": b}, "additionalProperties": False}, inner, inner),
+        st.builds(lambda a, b: {"patternProperties": {"^[ab]": a}, "additionalProperties": b}, inner, inner),
+        st.builds(lambda a, b: {"prefixItems": [a], "items": b}, inner, inner),
+        st.builds(lambda a, b: {"anyOf": [a, b]}, inner, inner),
+        st.builds(lambda a, b: {"oneOf": [a, b]}, inner, inner),
+        st.builds(lambda a, b: {"if": a, "then": b}, inner, inner),
+        st.builds(lambda a: {"not": a}, inner),
+        st.builds(lambda a: {"contains": a, "maxContains": 1}, inner),
+        st.builds(lambda a: {"allOf": [a], "unevaluatedProperties": False}, inner),
+    ),
+    max_leaves=5,
+)
+SCALARS = (
+    None, True, False, 0, 1, 1.0, 2, 0.3, 10**30, float("inf"), float("nan"), "", "a", "ab", "\u00a0", "\ud800", "2020-01-01"
+)  # fmt: skip
+VALUES = st.recursive(
+    st.sampled_from(SCALARS),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(["a", "b", "type"]), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(SCHEMAS, SCHEMAS, st.lists(VALUES, min_size=1, max_size=8))
+def test_what_the_quick_judge_lets_pass_breaks_nothing(schema, leaf, values):
+    whole = {
+        "type": ["object", "array", "string", "number", "null", "boolean"],
+        "allOf": [schema],
+        "$defs": {"leaf": leaf},
+    }
+    try:
+        errors = validator(whole)
+    except InputError:  # a schema that this app does not take
+        return
+    surely_holds = quick(whole)
+    for value in values:
+        if surely_holds(value):
+            try:
+                assert not errors(value), (whole, value)
+            except RecursionError:
+                pytest.fail(f"never ends: {whole}, {value}")
+
+
+def test_the_quick_judge_judges_what_is_usual():
+    """Else it would be no quicker: plain schemas are judged by it, those that the two libraries may read differently are not."""
+    plain = CODES | {"oneOf": [{"required": ["code"]}, {"required": ["no"]}]}
+    assert quick({k: v for k, v in plain.items() if k != "oneOf"})({"code": "I10", "items": [3]})
+    assert not quick(CODES)({"code": "I1", "items": [3]})
+    circle = {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}
+    for schema in (
+        {"pattern": "\\s"}, {"pattern": "(?i)x"}, {"multipleOf": 0.01}, {"not": {"const": 1}},
+        {"$defs": circle, "properties": {"a": {"$ref": "#/$defs/a"}}}, {"properties": {"child": {"$ref": "#"}}},
+    ):  # fmt: skip
+        validator(schema)
+        assert not quick(schema)("x")
 
 
 @pytest.mark.parametrize(
