@@ -295,7 +295,12 @@ def main() -> None:
         try:
             for name in options.only:
                 page = new_page()
-                whole, script = opened(page, url, name)
+                try:
+                    whole, script = opened(page, url, name)
+                except Error as error:
+                    rows.append(f"| {TITLES[name]}: {shown_error(page) or str(error).splitlines()[0]} | | | | | | | |")
+                    print(rows[-1], flush=True)
+                    continue
                 own = memory.read()[0]
                 page.context.close()
                 page = new_page()

@@ -150,7 +150,9 @@ class Result:
         return path
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
-        return pq.read_table(self._checked("table.parquet"), columns=list(columns) if columns is not None else None)
+        # Not read_table: it imports pandas, for which the first page of a server would wait.
+        with pq.ParquetFile(self._checked("table.parquet")) as file:
+            return file.read() if columns is None else file.read(columns=list(columns)).select(list(columns))
 
     def rows(self, rows: Sequence[int] | np.ndarray, columns: Sequence[str] | None = None) -> pa.Table:
         """Some rows of the table, in this order; of the file only the groups are read that they lie in."""
