@@ -11,6 +11,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.errors import WorkspaceError
 from core.workspace import Workspace, open_workspace
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,7 +52,26 @@ def safe_name(text: str) -> str:
 
 
 def workspace() -> Workspace:
-    return open_workspace(HOME / current_name())
+    """The workspace in use, made when it is new. One that this session had open and whose folder is gone is told, never made anew."""
+    name = current_name()
+    if st.session_state.get("opened") == name and not (HOME / name / "workspace.json").exists():
+        _leave(name)
+    found = open_workspace(HOME / name)
+    st.session_state["opened"] = name
+    return found
+
+
+def _leave(name: str) -> None:
+    """Go to another workspace, because the folder of this one was moved or deleted under the running app."""
+    said = (
+        f"The folder of workspace {name} is gone: {HOME / name}. If it was moved, put it back and open it here again."
+    )
+    others = [other for other in workspace_names() if other != name]
+    del st.session_state["opened"]
+    remember("opening.fault", said)
+    use_workspace("sample" if "sample" in others or not others else others[0])
+    st.rerun()
+    raise WorkspaceError(said)  # within a callback a rerun is only asked for
 
 
 def use_workspace(name: str) -> None:

@@ -35,3 +35,14 @@ def test_the_overview_offers_the_steps_that_were_not_run(imported, start, monkey
 
 def test_the_overview_of_a_finished_workspace_offers_nothing(home, start):
     assert not any(button.label == "Run the analysis" for button in start("overview").button)
+
+
+def test_a_workspace_whose_folder_went_is_told_and_not_made_anew(home, start):
+    at = start("overview")
+    name = at.session_state["workspace"]
+    (home / name).rename(home / "elsewhere")
+    at.run()
+    at.run()
+    check(at)
+    assert not (home / name).exists() and at.session_state["workspace"] == "elsewhere"
+    assert any("is gone" in one.value for one in at.error)
