@@ -1,13 +1,17 @@
 """Labels: which records may carry the wrong category, which categories are confused, and how accurate the labels may be."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
 
+from core.actions.auditing import draw_audit
+from core.actions.decisions import LABELS
 from core.actions.inforce import in_force
 from core.actions.relabelling import changes_in_force
 from core.actions.standing import standing
+from core.errors import QuadrantError
 from core.quality.scorecard_targets import TARGETS
 from core.steps import current, params_of, set_params
 from core.workspace import Dataset, Result, Workspace
@@ -16,6 +20,7 @@ from pages.ui.labels_data import Doubts, doubts, label_columns
 from pages.ui.records import kept_mask
 from pages.ui.safe import literal, short
 
+READ = 50
 VIEWS = ("Doubtful labels", "Relabel by rule", "By annotator or time")
 
 
@@ -62,6 +67,23 @@ def headline(result: Result, found: Doubts, info: Mapping[str, Any]) -> None:
     )
 
 
+def _second(workspace: Workspace) -> None:
+    """A random sample for a second reader, which turns the estimate into a measured accuracy with an interval."""
+    if st.button(
+        f"Have {READ} random labels read", key="labels.second", icon=":material/fact_check:",
+        help="Draws records from the whole set and asks of each whether its label is right. From 50 on the answer takes the place of "
+        "the model's estimate on the scorecard, with its interval; it is not taken for the audit of the answers.",
+    ):  # fmt: skip
+        try:
+            sample, _ = draw_audit(workspace, READ, seed=int.from_bytes(os.urandom(3)), by=state.reviewer(), rubric=LABELS,
+                                   name=f"Labels: {READ} random records")  # fmt: skip
+        except QuadrantError as error:
+            st.error(literal(error, 300))
+            return
+        state.remember("audit.sample", sample.id)
+        st.switch_page("pages/audit.py")
+
+
 def main() -> None:
     workspace = state.workspace()
     data = workspace.dataset()
@@ -105,6 +127,7 @@ def main() -> None:
                     else ""
                 )
             )
+    _second(workspace)
     for warning in info["warnings"]:
         st.caption(literal(warning, 400))
     if len(info["small"]) > 5:

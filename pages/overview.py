@@ -46,9 +46,9 @@ def scorecard(found: list[Metric]) -> None:
     st.subheader("Scorecard")
     st.caption(
         f"{tally['pass']} on target · {tally['fail']} off target · {tally['unknown']} without a fixed target",
-        help="Under a value its interval, at 95 % unless its page says otherwise. Values are of the set as it stands: removals, "
-        "changed labels and corrected responses since the import count, as an export that applies corrections writes them. Where they moved a "
-        "value, the note says what it was as imported.",
+        help="Under a value stands its interval, at 95 % unless its page says otherwise. Values are of the set as it stands: "
+        "removals, changed labels and corrected responses since the import count, as an export that applies corrections writes "
+        "them. Where they moved a value, the note says what it was as imported.",
     )
     if known:
         with st.container(border=True, gap="xsmall"):

@@ -68,11 +68,13 @@ def draw_audit(
     if method not in METHODS:
         raise InputError(f"There is no way to draw called {method!r}. Choose {', '.join(METHODS)}.")
     population = kept_ids(workspace, data)
+    whole = len(population)
     if subset:
         ids = subset_ids(store, subset)
     if ids is not None:
         wanted = set(ids)
         population = [i for i in population if i in wanted]
+    part = len(population) < whole
     of: dict[str, object] = {}
     if method == "high-stakes":
         high = high_stakes_ids(workspace, data, store)
@@ -101,6 +103,7 @@ def draw_audit(
         "group": group if method in ("stratified", "follow-up") else None,
         **of,
     }
+    recipe |= {"part": True} if part else {}  # of a selection: its share of failures is not that of the set
     draw = replace(draw, recipe=recipe | {"frame": frame.digest, "double": second})
     source = f" of {subset}" if subset else ""
     sample = add_sample(

@@ -11,6 +11,7 @@ from core.dataset.selected import Selected
 from core.review.acceptance import Summary, plan_of, summarise
 from core.review.adjudication import Adjudication, adjudications, final_outcomes, in_force
 from core.review.ledger import removed_ids
+from core.review.rubric_store import rubric_of
 from core.review.samples import EQUAL, Sample, SampleRecord, equal_chances, sample_records, samples
 from core.review.schema import FILE_NAME, Store, open_store
 from core.review.seen import COLUMNS as SEEN
@@ -60,14 +61,20 @@ def own_samples(store: Store, data: Dataset | None) -> list[Sample]:
     return sorted(found, key=lambda s: data is not None and s.dataset_digest != data.digest)
 
 
-def latest_sample(store: Store, data: Dataset) -> Sample | None:
-    """The newest sample drawn from this very dataset that speaks for all of it, as a follow-up or a queue does not."""
-    return next((s for s in own_samples(store, data) if s.dataset_digest == data.digest and speaks_for_all(s)), None)
+LABELS = "labels"
+"""The rubric of a second reading of labels, which says nothing of the answers."""
+
+
+def latest_sample(store: Store, data: Dataset, labels: bool = False) -> Sample | None:
+    """The newest audit drawn from this very dataset that speaks for all of it, as a follow-up or a queue does not; `labels`: the
+    newest second reading of labels instead."""
+    able = (s for s in own_samples(store, data) if s.dataset_digest == data.digest and speaks_for_all(s))
+    return next((s for s in able if (rubric_of(store, s.id).id == LABELS) == labels), None)
 
 
 def speaks_for_all(sample: Sample) -> bool:
-    """Whether a sample was drawn from the whole set rather than from the part that a census or a follow-up looked at."""
-    return sample.recipe.get("how") not in ("high-stakes", "follow-up", "queue")
+    """Whether a sample was drawn from the whole set rather than from a selection or what a census or a follow-up looked at."""
+    return sample.recipe.get("how") not in ("high-stakes", "follow-up", "queue") and not sample.recipe.get("part")
 
 
 def seen_now(data: Dataset, ids: Sequence[str]) -> dict[str, str]:

@@ -82,7 +82,9 @@ def _people(workspace: Workspace, data: Dataset, force: InForce) -> ScorecardInp
     store = open_reviews(workspace)
     sample = latest_sample(store, data)
     stakes = high_stakes_ids(workspace, data, store) - force.removed
+    second = latest_sample(store, data, labels=True)
     return ScorecardInputs(
+        label_review=_label_review(store, second) if second else None,
         audit=_audit(store, sample) if sample else None,
         agreement=_agreement(store, sample, data),
         high_stakes={"reviewed": len(stakes.intersection(verdict_by_record(store))), "of": len(stakes)}
@@ -90,6 +92,15 @@ def _people(workspace: Workspace, data: Dataset, force: InForce) -> ScorecardInp
         else None,
         targets={k: tuple(v) for k, v in workspace.settings().get("targets", {}).items()},
     )
+
+
+def _label_review(store: Store, sample: Sample) -> dict[str, Any] | None:
+    """What a second reading of labels says; None where the chances of being drawn were not equal, which has no plain share."""
+    if not chances_equal(sample, sample_records(store, sample.id)):
+        return None
+    read = audit_summary(store, sample)
+    ends = {"low": read.interval.low, "high": read.interval.high} if read.interval else {}
+    return {"n": read.judged, "k": read.failed, **ends}
 
 
 def _audit(store: Store, sample: Sample) -> dict[str, Any]:

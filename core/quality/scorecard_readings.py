@@ -70,10 +70,12 @@ def _audit(inputs: ScorecardInputs) -> Read:
 
 def _label_accuracy(inputs: ScorecardInputs) -> Read:
     review, info = inputs.label_review, inputs.labels
-    if review and review.get("n"):
+    estimated = bool(info) and info.get("reliable") is not False and info.get("accuracy") is not None
+    if review and review.get("n") and (int(review["n"]) >= 50 or not estimated):
         n, k = int(review["n"]), int(review["k"])
         low, high = (None if review.get(side) is None else 1 - float(review[side]) for side in ("high", "low"))
         few = "; fewer than 50 reviewed" if n < 50 else ""
+        few += f"; a model's estimate is {info['accuracy']:.1%}" if estimated else ""
         return 1 - k / n, low, high, f"Second reviewer: {n - k} of {n} labels right{few}", n >= 50
     if info and info.get("reliable") is False:
         return (
@@ -87,6 +89,9 @@ def _label_accuracy(inputs: ScorecardInputs) -> Read:
         note = f"A model's estimate, not a review: {info['flagged']:,} of {info['judged']:,} labels in doubt"
         if info.get("changed"):
             note += f"; it takes the {info['changed']:,} labels changed at its word for right, so have a sample of them read"
+        if review and review.get("n"):
+            n, k = int(review["n"]), int(review["k"])
+            note += f"; a second reviewer found {n - k} of {n} right so far, 50 are needed"
         if info.get("as_imported"):
             note += "; of the set as imported"
         return float(info["accuracy"]), None, None, note, True

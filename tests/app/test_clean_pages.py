@@ -207,3 +207,33 @@ def test_drift_by_annotator_and_by_the_order_of_the_file(space, start):
     assert "stand" in said and "Holm" in said
     at.selectbox(key="labels.drift.by").set_value("").run()
     assert "Trend" in "\n".join(m.value for m in fine(at).markdown) or "No group" in said
+
+
+def test_one_label_is_changed_and_labels_are_read_a_second_time(doubted, start):
+    from core.actions.decisions import LABELS, latest_sample, open_reviews
+    from core.actions.relabelling import changes_in_force
+    from core.review.rubric_store import rubric_of
+
+    at = fine(start("labels"))
+    call = next(b for b in at.button if b.label.startswith("Call it "))
+    before = int(metric(at, "Labels in doubt").value.split()[0])
+    call.click().run()
+    assert (
+        len(changes_in_force(doubted)) == 1 and int(metric(fine(at), "Labels in doubt").value.split()[0]) == before - 1
+    )
+    at.button(key="labels.second").click().run()
+    store, data = open_reviews(doubted), doubted.need()
+    assert latest_sample(store, data) is None
+    sample = latest_sample(store, data, labels=True)
+    assert rubric_of(store, sample.id).id == LABELS and sample.size == 50
+
+
+def test_a_contradicting_pair_may_stand_and_comes_back(space, start):
+    at = fine(start("duplicates"))
+    count = int(metric(at, "Contradicting pairs").value)
+    assert count
+    at.segmented_control(key="duplicates.part").set_value("contradictions").run()
+    next(b for b in at.button if b.label == "Both may stand").click().run()
+    assert int(metric(fine(at), "Contradicting pairs").value) == count - 1
+    next(b for b in at.button if str(b.key).startswith("duplicates.unsettle")).click().run()
+    assert int(metric(fine(at), "Contradicting pairs").value) == count

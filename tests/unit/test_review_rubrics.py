@@ -62,8 +62,8 @@ def broken(**changes) -> str:
     return json.dumps(data)
 
 
-def test_two_rubrics_are_ready_and_the_four_questions_come_first():
-    assert list(rub.ready()) == ["audit", "clinical-sft"]
+def test_three_rubrics_are_ready_and_the_four_questions_come_first():
+    assert list(rub.ready()) == ["audit", "clinical-sft", "labels"]
     assert list(rub.ready()["audit"].questions) == ["correct", "satisfied", "formatting", "reasoning"]
     assert list(CLINICAL.questions) == ["accuracy", "uncertainty", "task", "communication", "safety"]
     assert [one.id for one in CLINICAL.choices()["uncertainty.detail"]] == ["under", "ok", "over"]
@@ -145,12 +145,12 @@ def test_a_workspace_adds_edits_and_takes_back_rubrics(tmp_path):
     (tmp_path / "rubrics" / "latin.json").write_bytes(b'"\xe9"')
     (tmp_path / "rubrics" / "named.json").write_text(rub.json_of(own))
     found, problems = rub.rubrics(tmp_path)
-    assert list(found) == ["audit", "clinical-sft", "ours"] and found["clinical-sft"].title == "Ours"
+    assert list(found) == ["audit", "clinical-sft", "labels", "ours"] and found["clinical-sft"].title == "Ours"
     assert [text.split(":")[0] for text in problems] == ["bad.json", "latin.json", "named.json"]
     assert "it must be the file's name" in problems[2]
     with pytest.raises(InputError, match=r"^bad\.json: it is no JSON"):
         rub.rubric_named(tmp_path, "bad")
-    with pytest.raises(InputError, match="There is no rubric 'none'; there are audit, clinical-sft, ours"):
+    with pytest.raises(InputError, match="There is no rubric 'none'; there are audit, clinical-sft, labels, ours"):
         rub.rubric_named(tmp_path, "none")
     assert rub.forget_rubric(tmp_path, "clinical-sft") and not rub.forget_rubric(tmp_path, "clinical-sft")
     assert not rub.forget_rubric(tmp_path, "../rubrics/ours")

@@ -387,3 +387,39 @@ def test_oversampling_on_purpose_is_no_error(space):
     set_balance(space, more={"category": ["a"]})
     found = card(space)["category_balance"]
     assert found.value == 0 and found.note == "None of 2 is off by more than 2x; 1 over-represented on purpose"
+
+
+def test_a_second_reading_of_labels_gives_label_accuracy_and_is_no_audit(tmp_path):
+    from core.actions.auditing import draw_audit
+
+    file = tmp_path / "d.jsonl"
+    file.write_text(lines(*({"prompt": f"p{n}", "response": f"r{n}", "category": "a"} for n in range(80))))
+    space = open_workspace(tmp_path / "w")
+    space.add("training", "d", lambda folder: import_file(file, folder, "training"))
+    data, store = space.need(), open_reviews(space)
+
+    def read(sample, ids, fails: int, count: int) -> None:
+        digests = seen_now(data, ids)
+        save_verdicts(store, [
+            Verdict(f"{sample.id}{n}", sample.id, one, digests[one], "a", "fail" if n < fails else "pass")
+            for n, one in enumerate(ids[:count])
+        ])  # fmt: skip
+
+    sample, ids = draw_audit(space, 50, rubric="labels", by="a")
+    read(sample, ids, 2, 20)
+    assert card(space)["label_accuracy"].verdict == "unknown" and card(space)["audit"].value is None
+    read(sample, ids, 2, 50)
+    found = card(space)["label_accuracy"]
+    assert (
+        found.value == 0.96
+        and found.verdict == "fail"
+        and found.note.startswith("Second reviewer: 48 of 50 labels right")
+    )
+    assert 0.8 < found.low < 0.96 < found.high and card(space)["audit"].value is None
+    # A sample of a selection says nothing of the set either.
+    part, ids = draw_audit(space, 10, ids=data.ids()[:10], by="a")
+    read(part, ids, 10, 10)
+    assert card(space)["audit"].value is None
+    whole, ids = draw_audit(space, 50, by="a", seed=9)
+    read(whole, ids, 1, 50)
+    assert card(space)["audit"].value == 0.02 and card(space)["label_accuracy"].value == 0.96
