@@ -6,7 +6,9 @@ stands for its copies in the search, and each copy is paired with it at similari
 """
 
 import unicodedata
+from array import array
 from collections.abc import Iterable, Iterator
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ import pyarrow.compute as pc
 from core.embedding.texts import texts_of
 from core.errors import InputError
 from core.progress import part
+from core.quality.columns import room, slices
 from core.quality.pairs import Pairs, pairs_over, read
 from core.quality.shingles import shingle_pairs
 from core.workspace import Dataset, Inputs, Output, Result
@@ -33,10 +36,12 @@ def canonical_text(text: str) -> str:
 
 def first_copies(texts: Iterable[str | None]) -> np.ndarray:
     """(N,) position of the first text with the same canonical text; its own position where the text is new or empty."""
-    seen: dict[str, int] = {}
-    first = [
-        seen.setdefault(key, i) if key else i for i, key in enumerate(canonical_text(text or "") for text in texts)
-    ]
+    seen: dict[bytes, int] = {}
+    first = array("q")
+    for i, text in enumerate(texts):
+        key = canonical_text(text or "").encode("utf-8", "surrogatepass")
+        # Digests of 16 bytes stand for the texts, which together would be as large as the file.
+        first.append(seen.setdefault(blake2b(key, digest_size=16).digest(), i) if key else i)
     return np.array(first, dtype=np.int64)
 
 
@@ -129,13 +134,18 @@ def ranked(label: np.ndarray) -> list[np.ndarray]:
     return sorted(found, key=len, reverse=True)
 
 
-def find_pairs(vectors: np.ndarray, texts: list[str], floor: float, limit: int, progress) -> tuple[Pairs, np.ndarray]:
+def find_pairs(
+    vectors: np.ndarray, texts: Iterable[str], floor: float, limit: int, progress, scratch: Path | None = None
+) -> tuple[Pairs, np.ndarray]:
     """All pairs among distinct texts, each copy paired with its first at 1; and `first_copies`."""
     first = first_copies(texts)
-    positions = np.arange(len(texts))
-    distinct = np.flatnonzero(first == positions)
-    found = pairs_over(np.asarray(vectors)[distinct], floor, limit, progress)
-    return _with_copies(found, first, distinct), first
+    distinct = np.flatnonzero(first == np.arange(len(first)))
+    some = np.asarray(vectors)
+    if len(distinct) < len(first):
+        some = room((len(distinct), vectors.shape[1]), scratch, "distinct", vectors.dtype)
+        for rows in slices(len(distinct)):
+            some[rows] = vectors[distinct[rows]]
+    return _with_copies(pairs_over(some, floor, limit, progress), first, distinct), first
 
 
 def _with_copies(found: Pairs, first: np.ndarray, distinct: np.ndarray) -> Pairs:
@@ -197,9 +207,10 @@ def run(inputs: Inputs) -> Output:
     params = DEFAULTS | dict(inputs.params)
     dataset, embed = inputs.datasets["training"], inputs.results["embed"]
     what = str(embed.params.get("text", "prompt"))
-    texts = embedded_text(dataset, what)
     search = part(inputs.progress, 0.05, 0.95)
-    pairs, first = find_pairs(embed.array(), texts, params["floor"], params["limit"], search)
+    pairs, first = find_pairs(
+        embed.array(), embedded_texts(dataset, what), params["floor"], params["limit"], search, inputs.scratch
+    )
     threshold = max(float(params["threshold"]), pairs.floor)
     warnings = _warnings(params, pairs, threshold) + _cut_warnings(pairs, threshold, embed, what)
     return _grouped(inputs, params, pairs, first, threshold, what, warnings)
@@ -213,7 +224,7 @@ def words(inputs: Inputs) -> Output:
     params = WORDS_DEFAULTS | dict(inputs.params)
     dataset, what = inputs.datasets["training"], str(params["text"])
     texts = texts_of(dataset, what)[0]
-    first = first_copies(embedded_text(dataset, what))
+    first = first_copies(embedded_texts(dataset, what))
     distinct = np.flatnonzero(first == np.arange(len(texts)))
     search = part(inputs.progress, 0.05, 0.95)
     found = shingle_pairs([texts[row] for row in distinct], float(params["floor"]), int(params["limit"]), search)
@@ -233,16 +244,16 @@ def _grouped(
     written = [pc.fill_null(pc.utf8_length(dataset.column(name)), 0) for name in ("reasoning", "response")]
     length = pc.add(written[0], written[1]).to_numpy().astype(np.int64)
     nearest, similarity = _nearest(pairs, dataset.count)
-    ids = np.array(dataset.ids(), dtype=object)
-    whole = first_copies(embedded_text(dataset, "both"))
+    ids = dataset.index.names.array
+    whole = first_copies(embedded_texts(dataset, "both"))
     positions = np.arange(dataset.count)
     copy = np.where(whole != positions, "record", np.where(first != positions, "text", None))
     table = pa.table(
         {
-            "record_id": pa.array(ids, pa.string()),
+            "record_id": ids.cast(pa.string()),
             "group": label,
             "keeper": keepers(label, length, rating),
-            "nearest_id": pa.array(np.where(nearest >= 0, ids[nearest], None), pa.string()),
+            "nearest_id": ids.take(pa.array(nearest, mask=nearest < 0)).cast(pa.string()),
             "similarity": pa.array(similarity, from_pandas=True),
             "copy": pa.array(
                 copy, pa.string()
