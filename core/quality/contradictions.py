@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from core.quality.duplicates import canonical_text, first_copies, load_pairs
+from core.quality.duplicates import canonical_text, embedded_texts, first_copies, load_pairs
 from core.quality.pairs import Pairs
 from core.workspace import Dataset, Inputs, Output, Result
 
@@ -150,8 +150,9 @@ def run(inputs: Inputs) -> Output:
     dataset, result = inputs.datasets["training"], inputs.results["duplicates"]
     pairs = load_pairs(result)
     near = pairs.over(max(params["threshold"], pairs.floor))
-    columns = {name: dataset.column(name).to_pylist() for name in COLUMNS}
-    first = first_copies(columns["prompt"])
+    first = first_copies(embedded_texts(dataset, "prompt"))
+    asked = np.concatenate([near.left, near.right, np.flatnonzero(first != np.arange(len(first)))])
+    columns = _read(dataset, np.flatnonzero(np.isin(first, np.unique(first[asked]))))
     variants, cut = _variants(first, columns, params["variants"])
 
     def told(compared: int, found: int) -> None:
@@ -181,6 +182,19 @@ def run(inputs: Inputs) -> Output:
 
 
 COLUMNS = ("prompt", "response", "category")
+
+
+def _read(dataset: Dataset, rows: np.ndarray) -> dict[str, dict[int, str | None]]:
+    """The columns that are compared, of some rows (ascending) alone: name -> row -> what stands there."""
+    found: dict[str, dict[int, str | None]] = {name: {} for name in COLUMNS}
+    start = 0
+    for table in dataset.blocks(COLUMNS):
+        low, high = np.searchsorted(rows, [start, start + table.num_rows])
+        some = table.take(pa.array(rows[low:high] - start))
+        for name in COLUMNS:
+            found[name].update(zip(rows[low:high].tolist(), some[name].to_pylist(), strict=True))
+        start += table.num_rows
+    return found
 
 
 def _compared(candidates, columns, first: np.ndarray, least: float, told=None) -> tuple[list[tuple], int]:
@@ -262,10 +276,9 @@ def compared_again(
     near = Pairs(near.left[mine], near.right[mine], near.similarity[mine], near.floor)
     asked = np.flatnonzero(np.isin(first, np.unique(np.concatenate([touched, own[mine], other[mine]]))))
     asked = asked[kept[asked]]
-    columns = {}
-    for name in COLUMNS:
-        values = dict(zip(asked.tolist(), dataset.column(name).take(pa.array(asked)).to_pylist(), strict=True))
-        columns[name] = values | {row: text for row, text in changed.get(name, {}).items() if row in values}
+    columns = _read(dataset, asked)
+    for name, values in columns.items():
+        values |= {row: text for row, text in changed.get(name, {}).items() if row in values}
     variants = _variants_of(first, asked, columns, params["variants"])[0]
     within = np.isin(first, touched)
     candidates = (one for one in _candidates(near, first, variants, kept) if within[one[0]] or within[one[1]])

@@ -34,14 +34,23 @@ def canonical_text(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split()).casefold()
 
 
+def digests(texts: Iterable[str | None]) -> list[bytes]:
+    """16 bytes for each text, equal where the canonical texts are equal; none for a text without a sign."""
+    return list(map(_digest, texts))
+
+
+def _digest(text: str | None) -> bytes:
+    key = canonical_text(text or "").encode("utf-8", "surrogatepass")
+    return blake2b(key, digest_size=16).digest() if key else b""
+
+
 def first_copies(texts: Iterable[str | None]) -> np.ndarray:
     """(N,) position of the first text with the same canonical text; its own position where the text is new or empty."""
     seen: dict[bytes, int] = {}
     first = array("q")
     for i, text in enumerate(texts):
-        key = canonical_text(text or "").encode("utf-8", "surrogatepass")
-        # Digests of 16 bytes stand for the texts, which together would be as large as the file.
-        first.append(seen.setdefault(blake2b(key, digest_size=16).digest(), i) if key else i)
+        key = _digest(text)  # the texts themselves would together be as large as the file
+        first.append(seen.setdefault(key, i) if key else i)
     return np.array(first, dtype=np.int64)
 
 

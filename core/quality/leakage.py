@@ -22,7 +22,7 @@ from core.embedding.encoders import open_encoder
 from core.embedding.texts import text_key, texts_of
 from core.errors import InputError, MissingInput
 from core.progress import part, silent
-from core.quality.duplicates import canonical_text, embedded_text
+from core.quality.duplicates import digests, embedded_texts
 from core.quality.pairs import Pairs, cross_pairs_over
 from core.quality.shingles import cross_shingle_pairs
 from core.workspace import Dataset, Inputs, Output, Result
@@ -71,7 +71,7 @@ def run(inputs: Inputs) -> Output:
     what = str(embed.params.get("text", "prompt"))
     strip = bool(embed.params.get("strip_lead", True))
     own_texts, own_ids = texts_of(training, what, strip)[0], training.ids()
-    own_keys = [canonical_text(text) for text in embedded_text(training, what)]
+    own_keys = digests(embedded_texts(training, what))
     vectors = np.asarray(embed.array())
     others = _others(inputs, params["files"])
     if not others:
@@ -82,7 +82,7 @@ def run(inputs: Inputs) -> Output:
     for number, other in enumerate(others):
         here = part(inputs.progress, number / len(others), (number + 1) / len(others))
         texts, ids = texts_of(other.data, what, strip)[0], other.data.ids()
-        keys = [canonical_text(text) for text in embedded_text(other.data, what)]
+        keys = digests(embedded_texts(other.data, what))
         theirs, why = _vectors(inputs, embed, other, texts, part(here, 0, 0.5))
         if why:
             warnings.append(f"{other.name}: {why}")
@@ -214,9 +214,9 @@ def _vectors(inputs: Inputs, embed: Result, other: Other, texts: list[str], prog
     return out, ""
 
 
-def _equal(left: Sequence[str], right: Sequence[str]) -> dict[int, int]:
-    """Row of `left` -> the first row of `right` with the same canonical text; texts without a sign are no copies."""
-    first: dict[str, int] = {}
+def _equal(left: Sequence[bytes], right: Sequence[bytes]) -> dict[int, int]:
+    """Row of `left` -> the first row of `right` with the same digest of its canonical text; texts without a sign are no copies."""
+    first: dict[bytes, int] = {}
     for row, key in enumerate(right):
         if key:
             first.setdefault(key, row)
