@@ -38,7 +38,7 @@ def test_the_overview_of_a_finished_workspace_offers_nothing(home, start):
 
 
 def test_a_workspace_whose_folder_went_is_told_and_not_made_anew(home, start):
-    at = start("overview")
+    at = start()
     name = at.session_state["workspace"]
     (home / name).rename(home / "elsewhere")
     at.run()
