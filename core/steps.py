@@ -24,10 +24,13 @@ class Step:
     datasets: tuple[str, ...] = ("training",)
     needs: tuple[str, ...] = ()
     needs_if: Mapping[str, tuple[str, Any]] = field(default_factory=dict)  # step -> (parameter, value) that asks for it
+    later: Mapping[str, Any] = field(default_factory=dict)  # parameters that came after results were stored, and the values that were
+    # the rule until then: at these they stay out of the key, or every stored result and all that follows from it would be made again
     asked: bool = False  # runs when it is named, never as part of an analysis: it costs much, or explains another step
 
 
 EMBED = "core.embedding.encode:run"
+LATER = {"dtype": "float32"}
 SKETCH = "core.influence.sketches:run"
 
 STEPS: dict[str, Step] = {
@@ -35,10 +38,12 @@ STEPS: dict[str, Step] = {
     "distribution": Step(
         "core.quality.distribution:run", 2, "Compare categories with production", ("training", "production?")
     ),
-    "embed": Step(EMBED, 1, "Embed the records"),
+    "embed": Step(EMBED, 1, "Embed the records", later=LATER),
     "preview": Step("core.embedding.layout:preview", 1, "Draw a first map (PCA)", needs=("embed",)),
-    "embed:production": Step(EMBED, 1, "Embed production", ("production",), needs_if={"embed": ("model", "lexical")}),
-    "embed:validation": Step(EMBED, 1, "Embed the validation set", ("validation",), needs_if={"embed": ("model", "lexical")}),
+    "embed:production": Step(EMBED, 1, "Embed production", ("production",), needs_if={"embed": ("model", "lexical")}, later=LATER),
+    "embed:validation": Step(
+        EMBED, 1, "Embed the validation set", ("validation",), needs_if={"embed": ("model", "lexical")}, later=LATER,
+    ),
     "neighbours": Step("core.embedding.neighbours:run", 2, "Find nearest neighbours", needs=("embed",)),
     "map": Step(
         "core.embedding.layout:run", 2, "Lay out the map (UMAP)", ("training", "production?"),
@@ -124,6 +129,11 @@ def params_of(workspace: Workspace, name: str, overrides: Mapping[str, Any] | No
     return {**known, **given}
 
 
+def complete(name: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that a stored result holds, with those that came later at the value that was the rule then."""
+    return {**STEPS[name].later, **params}
+
+
 def set_params(workspace: Workspace, name: str, values: Mapping[str, Any]) -> None:
     """Make `values` the workspace's parameters of a step from now on; unknown names are refused."""
     name = name.partition(":")[0]
@@ -145,7 +155,9 @@ class Plan:
 
     def recipe(self) -> dict[str, Any]:
         inputs = {role: data.digest for role, data in self.datasets.items()} | {p.step: p.key for p in self.upstream}
-        return {"version": STEPS[self.step].version, "params": self.params, "inputs": inputs}
+        step = STEPS[self.step]
+        params = {k: v for k, v in self.params.items() if k not in step.later or step.later[k] != v}
+        return {"version": step.version, "params": params, "inputs": inputs}
 
     def walk(self) -> Iterator["Plan"]:
         """This plan after all that it needs, each once."""

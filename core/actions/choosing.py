@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from core.actions.decisions import open_reviews
 from core.actions.frame import axis_title, column, difficulty_sources
 from core.actions.picks import Reach, coverage_by_chance, describe, reach
+from core.embedding.products import single
 from core.errors import MissingInput
 from core.influence.selection.strategies import STRATEGIES, Frame, Selection, heavy, parse_budget, select
 from core.review.ledger import removed_ids
@@ -43,8 +44,8 @@ def selection_frame(
         influence=scores,
         difficulty=column(workspace, data, source).values if source else None,
         length=column(workspace, data, "response_words").values,
-        embeddings=embed.array() if embed else None,
-        validation_embeddings=valid.array() if valid else None,
+        embeddings=single(embed.array()) if embed else None,
+        validation_embeddings=single(valid.array()) if valid else None,
         category=data.column("category").to_pylist(),
         cluster=clusters.table(["cluster"]).column(0).to_numpy().astype(np.int64) if clusters else None,
         uncovered_embeddings=uncovered(workspace),
@@ -62,7 +63,7 @@ def uncovered(workspace: Workspace) -> np.ndarray | None:
     if coverage is None or embed is None:
         return None
     covered = np.asarray(coverage.table(["covered"]).column(0).to_numpy(zero_copy_only=False), bool)
-    vectors = embed.array()[np.flatnonzero(~covered)]
+    vectors = single(embed.array()[np.flatnonzero(~covered)])
     return vectors[vectors.any(1)]
 
 
@@ -148,7 +149,7 @@ def production_reach(workspace: Workspace, frame: Frame) -> Reach | None:
     embed = current(workspace, "embed:production")
     if embed is None or frame.embeddings is None:
         return None
-    vectors = embed.array()
+    vectors = single(embed.array())
     if vectors.shape[1] != frame.embeddings.shape[1]:
         return None
     return reach(frame.embeddings, vectors, embed.table(["text_key"]).column(0).to_pylist())

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InputError
-from core.steps import live_keys, plan, set_params
+from core.steps import complete, live_keys, plan, set_params
 from core.workspace import Dataset, Workspace
 
 
@@ -30,8 +30,9 @@ def stored(workspace: Workspace, data: Dataset | None = None) -> list[Embedding]
     for result in workspace.results("embed"):
         if result.manifest["inputs"].get("training") != data.digest:
             continue
+        params = complete("embed", result.params)
         try:
-            usable = plan(workspace, "embed", result.params).key == result.key
+            usable = plan(workspace, "embed", params).key == result.key
         except InputError:  # a parameter of an older version
             continue
         if usable:
@@ -39,8 +40,8 @@ def stored(workspace: Workspace, data: Dataset | None = None) -> list[Embedding]
             found.append(
                 Embedding(
                     result.key,
-                    result.params,
-                    _title(result.params, info),
+                    params,
+                    _title(params, info),
                     int(info.get("dimension") or 0),
                     result.manifest["created"],
                     result.key == now,
@@ -55,7 +56,8 @@ def _title(params: dict[str, Any], info: dict[str, Any]) -> str:
     name = Path(model).name if "/" in model and not model.startswith("column:") else model
     engine = params.get("engine", "torch")
     parts = [name, f"on the {params['text']}", f"{info.get('dimension')} dimensions"]
-    return " · ".join(parts + ([engine] if engine != "torch" else []))
+    half = ["float16"] if params.get("dtype") == "float16" else []
+    return " · ".join(parts + half + ([engine] if engine != "torch" else []))
 
 
 def named(workspace: Workspace, which: str) -> Embedding:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from core.actions.choosing import pick, restricted, selection_frame
+from core.embedding.products import single
 from core.errors import InputError, MissingInput, QuadrantError
 from core.influence import holdout
 from core.influence.proof.learners import Learner, steps_for
@@ -230,7 +231,7 @@ def _learner(
             )
         responses = data.column("response").to_pylist()
         checks = responses if check is data else check.column("response").to_pylist()
-        return Head(embed.array(), responses, other.array()[check_rows], [checks[r] for r in check_rows], forbidden)
+        return Head(single(embed.array()), responses, single(other.array()[check_rows]), [checks[r] for r in check_rows], forbidden)
     from core.influence.encode import conversations
     from core.influence.proof.finetune import Causal
 

@@ -16,7 +16,7 @@ from core.embedding.diversity import vendi
 from core.embedding.neighbours import has_vector
 from core.embedding.words import tokens
 from core.errors import InputError
-from core.steps import params_of
+from core.steps import complete, params_of
 from core.workspace import Dataset, Result, Workspace
 
 CAP = 2000  # records of a sample whose vectors are compared; larger sets are measured on so many drawn ones
@@ -76,6 +76,14 @@ class Material:
     def lengths(self) -> dict[str, np.ndarray]:
         return {f"{name}_length": words(self.data.column(name)) for name in ("prompt", "response")}
 
+    def lengths_of(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """The lengths of some rows; of few of many the texts of these alone are read, unless all lengths are known."""
+        if "lengths" in self.__dict__ or 4 * len(rows) > self.data.count:
+            return {name: every[rows] for name, every in self.lengths.items()}
+        order = np.sort(rows)  # the file is read in its order, and only the spread of the lengths is asked for
+        table = pa.concat_tables(list(Selected(self.data, order).tables(["prompt", "response"])))
+        return {f"{name}_length": words(table[name]) for name in ("prompt", "response")}
+
     @cached_property
     def language(self) -> np.ndarray | None:
         column = self.data.column("language") if "language" in self.data.columns else None
@@ -115,7 +123,7 @@ def _result(workspace: Workspace, step: str, data: Dataset) -> Result | None:
     """The newest result of a step for this very dataset, with the parameters of now."""
     params = params_of(workspace, step)
     for found in workspace.results(step):
-        if found.params == params and found.manifest["inputs"].get(data.role) == data.digest:
+        if complete(step, found.params) == params and found.manifest["inputs"].get(data.role) == data.digest:
             return found
     return None
 
@@ -169,8 +177,8 @@ def _numbers(of: Material, rows: np.ndarray, some: np.ndarray) -> dict[str, floa
     if of.group is not None:
         mine = of.group[rows]
         found["unique"] = float((mine < 0).sum() + len(np.unique(mine[mine >= 0])))
-    for name, lengths in of.lengths.items():
-        there = lengths[rows][lengths[rows] > 0]
+    for name, lengths in of.lengths_of(rows).items():
+        there = lengths[lengths > 0]
         if len(there):
             low, high = np.quantile(there, (0.1, 0.9))
             found[name] = float(high / max(low, 1))
@@ -209,6 +217,7 @@ def compare(
     drawn = []
     if against is not None and size:
         pool = random.permutation(against.data.count)[: max(3 * few, few)]  # whose texts are read
+        _ = against.lengths  # of all, once, for every draw
         if few < size:
             against.read(pool)  # at once: each reading goes through the file
         for _ in range(draws):

@@ -26,9 +26,11 @@ DEFAULTS: dict[str, Any] = {
     else DEFAULT_MODEL,  # or a path, a hub id, "lexical", "column:<field>", a .npy file
     "text": "prompt",  # prompt, response or both
     "strip_lead": True,  # leave out an instruction that 80 % of the prompts begin with
+    "dtype": "float32",  # or "float16": half the file and half of what is read of it
     "production_vectors": "",  # when `model` is a .npy file: that of the production sample, and of the validation set
     "validation_vectors": "",
 }
+DTYPES = {"float32": np.float32, "float16": np.float16}
 CHUNK_TOKENS = 100_000  # between two saves: about 12 seconds of work on two cores
 OTHER_SCRIPT = 0.2
 MEMMAP_BYTES = 256 * 2**20
@@ -54,7 +56,7 @@ def fingerprint(params: dict[str, Any]) -> str:
 
 
 def run(inputs: Inputs) -> Output:
-    """(N, d) float32 unit rows in the order of the dataset; a record without text or usable vector has a zero row.
+    """(N, d) unit rows in `dtype`, in the order of the dataset; a record without text or usable vector has a zero row.
 
     table: record_id, text_key (equal texts, equal keys), tokens (before cutting), truncated, empty.
     info: model, kind ("model", "lexical", "given"), revision, text, lead (the instruction left out), dimension, limit, truncated,
@@ -62,6 +64,8 @@ def run(inputs: Inputs) -> Output:
     """
     (dataset,) = (d for role, d in inputs.datasets.items() if role in _roles(inputs))
     model = str(inputs.params["model"])
+    if inputs.params.get("dtype", "float32") not in DTYPES:
+        raise InputError(f"dtype={inputs.params['dtype']!r} is not known; choose {' or '.join(DTYPES)}.")
     texts, lead = texts_of(dataset, inputs.params["text"], inputs.params["strip_lead"])
     info: dict[str, Any] = {"model": model, "text": inputs.params["text"], "lead": lead, "role": dataset.role}
     warnings = []
@@ -143,7 +147,8 @@ def run(inputs: Inputs) -> Output:
     truncated = tokens > kept
     info["compute"] = inputs.compute.facts()
     info |= {
-        "dimension": int(array.shape[1]), "records": len(texts), "empty": int(empty.sum()), "truncated": int(truncated.sum()),
+        "dimension": int(array.shape[1]), "dtype": str(array.dtype), "records": len(texts), "empty": int(empty.sum()),
+        "truncated": int(truncated.sum()),
         "distinct": len(set(keys)), "tokens": int(tokens.sum()), "tokens_read": int(kept.sum()),
     }  # fmt: skip
     if info["truncated"]:
@@ -176,9 +181,10 @@ def _roles(inputs: Inputs) -> list[str]:
 
 def _target(inputs: Inputs, shape: tuple[int, int]) -> np.ndarray:
     """An array to fill: in memory, or a file in scratch when it is large."""
-    if shape[0] * shape[1] * 4 < MEMMAP_BYTES:
-        return np.zeros(shape, np.float32)
-    return np.lib.format.open_memmap(inputs.scratch / "vectors.npy", "w+", np.float32, shape)
+    dtype = np.dtype(DTYPES[inputs.params.get("dtype", "float32")])
+    if shape[0] * shape[1] * dtype.itemsize < MEMMAP_BYTES:
+        return np.zeros(shape, dtype)
+    return np.lib.format.open_memmap(inputs.scratch / "vectors.npy", "w+", dtype, shape)
 
 
 def _lexical_space(inputs: Inputs, role: str, texts: Sequence[str]) -> lexical.Lexical:

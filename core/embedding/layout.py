@@ -207,7 +207,7 @@ def fidelity(vectors: np.ndarray, points: np.ndarray, rows: np.ndarray, seed: in
     count = len(rows)
     if count < 2 * k:
         return {"trustworthiness": None, "neighbour_overlap": None, "fidelity_sample": count}
-    high, low = np.asarray(vectors[rows]), points[rows].astype(np.float64)
+    high, low = np.asarray(vectors[rows], np.float32), points[rows].astype(np.float64)
     far = -(high @ high.T)
     np.fill_diagonal(far, -np.inf)
     ranks = np.empty((count, count), np.int32)

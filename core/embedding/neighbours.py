@@ -98,7 +98,7 @@ def knn(vectors: np.ndarray, k: int, progress: Progress = silent) -> tuple[np.nd
     indices = np.full((len(vectors), width), -1, np.int32)
     similarity = np.full((len(vectors), width), np.nan, np.float32)
     if width:
-        pool = np.asarray(vectors if len(valid) == len(vectors) else vectors[valid], np.float32)
+        pool = vectors if len(valid) == len(vectors) else vectors[valid]  # where it lies, unless some have no vector
         for start, found, score in _nearest(pool, pool, width, True, progress):
             rows = valid[start : start + len(found)]
             indices[rows] = valid[found]
@@ -115,8 +115,9 @@ def cross_knn(
     indices = np.full((len(queries), width), -1, np.int32)
     similarity = np.full((len(queries), width), np.nan, np.float32)
     if width and len(asked):
-        inside = np.asarray(pool if len(valid) == len(pool) else pool[valid], np.float32)
-        for start, found, score in _nearest(np.asarray(queries[asked], np.float32), inside, width, False, progress):
+        inside = pool if len(valid) == len(pool) else pool[valid]
+        mine = queries if len(asked) == len(queries) else queries[asked]
+        for start, found, score in _nearest(mine, inside, width, False, progress):
             rows = asked[start : start + len(found)]
             indices[rows] = valid[found]
             similarity[rows] = score
@@ -140,7 +141,8 @@ def approximate(vectors: np.ndarray, k: int, seed: int, progress: Progress = sil
         from pynndescent import NNDescent
 
         valid = np.flatnonzero(has_vector(vectors))
-        pool = np.array(vectors if len(valid) == len(vectors) else vectors[valid], np.float32)
+        # As it lies: pynndescent makes one copy, scaled to unit length, and needs no other.
+        pool = np.asarray(vectors if len(valid) == len(vectors) else vectors[valid])
         graph = NNDescent(pool, metric="cosine", n_neighbors=k + 1, random_state=seed, compressed=False)
         found, distance = graph.neighbor_graph
     indices = np.full((len(vectors), k), -1, np.int32)

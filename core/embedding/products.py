@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ROWS, COLUMNS = 1024, 8192  # a block of bounds: 16 MiB
 WIDTHS = (64, 96, 128, 192, 256)  # principal components to choose from, besides all
+PART = 65_536  # rows that are rounded at a time
 SAMPLE = 2000
 STEPS = 2**20  # products are compared in steps of about 1e-6
 LOWEST = -32768
@@ -35,7 +36,7 @@ BASE, SLOPE, SLOPE_FLOAT32, EXACT = 0.5, 0.004, 0.022, 150.0
 class Bounds:
     """Rows and their bounds. Products of `left` and `right` are at most the product of their bounds + `slack` (+ OUTPUT of it)."""
 
-    rows: tuple[np.ndarray, np.ndarray]  # (N, d), (M, d) float32
+    rows: tuple[np.ndarray, np.ndarray]  # (N, d), (M, d) float32 or float16, where they lie
     short: "tuple[torch.Tensor, torch.Tensor]"  # (N, p), (M, p) bfloat16, or float32
     slack: float
 
@@ -54,12 +55,10 @@ def bounds(left: np.ndarray, right: np.ndarray, threshold: float | None = None) 
     axes = None if threshold is None else _axes(x, y, threshold, kind == torch.bfloat16)
     short, errors, sizes = [], [], []
     for rows in (x,) if y is x else (x, y):
-        whole = torch.from_numpy(rows if axes is None else _shortened(rows, axes))
-        rounded = whole.to(kind)
+        rounded, error, size = _rounded(rows, axes, kind)
         short.append(rounded)
-        back = rounded.float()
-        errors.append(float((whole - back).norm(dim=1).max()) if len(rows) else 0.0)
-        sizes.append(float(back.norm(dim=1).max()) if len(rows) else 0.0)
+        errors.append(error)
+        sizes.append(size)
     (a, b), (s, t) = ((v[0], v[-1]) for v in (errors, sizes))
     accumulated = 2e-6 * max(1.0, s * t)  # float32 sums of a few hundred terms
     return Bounds((x, y), (short[0], short[-1]), a * t + s * b + a * b + accumulated)
@@ -125,7 +124,13 @@ def _passing(
     i, j = np.empty(counts.sum(), np.int64), np.empty(counts.sum(), np.int64)
     kernels.fill(scores, keys, counts, first, column, i, j)
     exact = np.empty(len(i), np.float32)
-    kernels.dots(*both.rows, i, j, exact)
+    if not len(i):
+        return i, j, exact
+    left, right = (
+        single(rows[start : start + size])
+        for rows, start, size in zip(both.rows, (first, column), scores.shape, strict=True)
+    )
+    kernels.dots(left, right, i, j, first, column, exact)
     return i, j, exact
 
 
@@ -191,9 +196,9 @@ def _kernels() -> Any:
                             break
 
     @njit(nogil=True, fastmath=True)
-    def dots(x, y, i, j, out):
+    def dots(x, y, i, j, first, column, out):
         for n in range(i.size):
-            a, b, total = x[i[n]], y[j[n]], np.float32(0)
+            a, b, total = x[i[n] - first], y[j[n] - column], np.float32(0)
             for d in range(a.size):
                 total += a[d] * b[d]
             out[n] = total
@@ -224,10 +229,34 @@ def _kernels() -> Any:
     return SimpleNamespace(order=order, count=count, fill=fill, dots=dots, climb=climb)
 
 
+def _rounded(rows: np.ndarray, axes: np.ndarray | None, kind: Any) -> "tuple[torch.Tensor, float, float]":
+    """The short rows in `kind`, the largest error of one and the largest norm; made in blocks, so that nothing is held twice."""
+    import torch
+
+    if axes is None and kind == torch.float32 and rows.dtype == np.float32:
+        whole = torch.from_numpy(rows)
+        return whole, 0.0, float(whole.norm(dim=1).max()) if len(rows) else 0.0
+    width = rows.shape[1] if axes is None else axes.shape[1] + 1
+    out, error, size = torch.empty((len(rows), width), dtype=kind), 0.0, 0.0
+    for start in range(0, len(rows), PART):
+        part = rows[start : start + PART]
+        whole = torch.from_numpy(single(part) if axes is None else _shortened(part, axes))
+        out[start : start + len(part)] = whole
+        back = out[start : start + len(part)].float()
+        error = max(error, float((whole - back).norm(dim=1).max()))
+        size = max(size, float(back.norm(dim=1).max()))
+    return out, error, size
+
+
+def single(rows: np.ndarray) -> np.ndarray:
+    """Rows in float32: as they lie where they are that, else a copy; give it a block, or a set known to be small."""
+    return rows if rows.dtype == np.float32 else rows.astype(np.float32)
+
+
 def _axes(x: np.ndarray, y: np.ndarray, threshold: float, fast: bool) -> np.ndarray | None:
     """(d, p) principal axes on which the bound is cheapest, judged by a sample of pairs; None: keep all columns."""
     random = np.random.default_rng(0)
-    few = [rows[np.sort(random.choice(len(rows), min(SAMPLE, len(rows)), replace=False))] for rows in (x, y)]
+    few = [single(rows[np.sort(random.choice(len(rows), min(SAMPLE, len(rows)), replace=False))]) for rows in (x, y)]
     _, axes = np.linalg.eigh(sum(part.T.astype(np.float64) @ part for part in few))
     axes = np.ascontiguousarray(axes[:, ::-1].astype(np.float32))
     width = x.shape[1]
@@ -245,8 +274,8 @@ def _axes(x: np.ndarray, y: np.ndarray, threshold: float, fast: bool) -> np.ndar
 def _shortened(rows: np.ndarray, axes: np.ndarray) -> np.ndarray:
     """(N, p + 1): rows on the axes, then the norm of what these leave out, never too small."""
     short = np.empty((len(rows), axes.shape[1] + 1), np.float32)
-    for start in range(0, len(rows), 65_536):
-        part = rows[start : start + 65_536]
+    for start in range(0, len(rows), PART):
+        part = single(rows[start : start + PART])
         on = part @ axes
         rest = np.einsum("nd,nd->n", part, part, dtype=np.float64) - np.einsum("np,np->n", on, on, dtype=np.float64)
         short[start : start + len(part), :-1] = on
@@ -271,12 +300,12 @@ def _bfloat16_pays() -> bool:
 
 
 def _plain(rows: np.ndarray) -> np.ndarray:
-    """Contiguous float32 that torch may wrap; copied only when it must be, so a memory map stays on disk."""
+    """Contiguous float32 or float16 that torch may wrap; copied only when it must be, so a memory map stays on disk."""
     import warnings
 
     import torch
 
-    if rows.dtype != np.float32 or not rows.flags.c_contiguous or not rows.size:
+    if rows.dtype not in (np.float32, np.float16) or not rows.flags.c_contiguous or not rows.size:
         return np.array(rows, np.float32, order="C")
     if rows.flags.writeable:
         return rows
