@@ -113,19 +113,20 @@ def _ranked(holes: list[Gap], found: Result) -> None:
             "share": [h.share for h in holes], "interval": [f"{h.low:.1%} – {h.high:.1%}" for h in holes],
             **({"chance": [_odds(h) for h in holes]} if any(h.chance is not None for h in holes) else {}),
             **({"stakes": [h.stakes for h in holes]} if holes[0].stakes is not None else {}),
-            "similarity": [round(h.similarity, 2) for h in holes], "collect": [h.collect for h in holes],
-            "range": [f"{h.collect_low:,} – {h.collect_high:,}" for h in holes],
+            "collect": [h.collect for h in holes], "range": [f"{h.collect_low:,} – {h.collect_high:,}" for h in holes],
+            "similarity": [h.similarity for h in holes],
         },
         f"coverage.holes.{found.key[:8]}", open_hole, height=min(38 + 35 * len(holes), 300),
         column_config={
             "number": column.NumberColumn("#", width="small"), "name": column.TextColumn("Hole", width="medium"),
-            "size": column.NumberColumn("Production records", format="localized"),
-            "share": column.NumberColumn("Share of production", format="percent"), "interval": column.TextColumn("95 % interval"),
+            "size": column.NumberColumn("Records", format="localized", help="Production records in the hole."),
+            "share": column.NumberColumn("Share", format="percent", help="Of production."),
+            "interval": column.TextColumn("95 % interval"),
             "chance": column.TextColumn(
                 "Chance", help="p: the share of draws of alike sets with a hole as unlikely. Above .05 it could be chance.",
             ),
             "stakes": column.NumberColumn("High stakes", help="Production records of the hole that are high stakes by your rule."),
-            "similarity": column.NumberColumn("Mean similarity", help="To the nearest training record; cosine."),
+            "similarity": column.NumberColumn("Mean similarity", format="%.2f", help="To the nearest training record; cosine."),
             "collect": column.NumberColumn("Collect", format="localized"), "range": column.TextColumn("from – to"),
         },
     )  # fmt: skip
@@ -141,7 +142,7 @@ def _ranked(holes: list[Gap], found: Result) -> None:
 def _odds(hole: Gap) -> str:
     if hole.chance is None:
         return "not known"
-    return f"could be chance (p = {hole.chance:.2f})" if hole.doubtful else f"hardly (p = {hole.chance:.3f})"
+    return f"could be (p = {hole.chance:.2f})" if hole.doubtful else f"hardly (p = {hole.chance:.2f})"
 
 
 def _null(info: dict, holes: list[Gap]) -> str:

@@ -49,7 +49,7 @@ def test_planted_holes_are_found_named_and_ranked_by_production(tmp_path):
     assert (hole[70:] == 0).all() and (hole[60:70] == 1).all() and (hole[covered] == -1).all()
     assert set(first["examples"]) <= set(prod.ids()[70:]) and set(first["nearest"]) <= set(train.ids())
     assert first["share"] == pytest.approx(first["size"] / 95) and first["collect"] == -(-first["size"] * 120 // 95)
-    assert first["chance"] == 1 / 200 and second["chance"] <= 0.05 and info["hole_draws"] == 199
+    assert first["chance"] == 1 / 100 and second["chance"] <= 0.05 and info["hole_draws"] == 99
     assert first["texts"] == first["size"]
     assert sum(h["size"] for h in info["holes"]) + info["scattered"] == (~covered).sum()
     assert (
