@@ -335,7 +335,7 @@ class _Counting:
 
 @contextmanager
 def _whole_or_not(out: Path, overwrite: bool) -> Iterator[tuple[Any, _Counting]]:
-    part = out.with_name(f"{out.name}.{os.getpid()}.part")
+    part = out.with_name(f"{out.name}.{os.getpid()}-{os.urandom(3).hex()}.part")
     try:
         with part.open("wb") as file:
             seen = _Counting(file)
@@ -361,7 +361,7 @@ def _whole_or_not(out: Path, overwrite: bool) -> Iterator[tuple[Any, _Counting]]
 
 
 def _put(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part = path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(3).hex()}.part")
     try:
         with part.open("w", encoding="utf-8") as file:
             file.write(text)
