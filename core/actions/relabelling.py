@@ -169,6 +169,21 @@ def apply_rule(workspace: Workspace, seen: Preview, by: str, token: str | None =
     )  # fmt: skip
 
 
+def relabel_one(workspace: Workspace, record_id: str, label: str, by: str, token: str | None = None) -> Entry:
+    """The entry of the ledger that gives one record another label on the judged column. Errors: an unknown record, its own label."""
+    data, column = workspace.need(), str(params_of(workspace, "labels")["column"])
+    at = data.index.get(record_id)
+    if at is None:
+        raise InputError(f"There is no record {record_id!r} in the training data that is open.")
+    before = data.column(column)[at].as_py() if column in data.columns else None
+    if before is None or str(before) == label:
+        raise InputError(f"The {column} of {record_id} is {before!r} already, or not given; name another label.")
+    return relabel(
+        open_reviews(workspace), [(record_id, str(before), label)], field=column, rule={"record": record_id},
+        reason=f"Read: {before} is rather {label}"[:200], by=by, token=token,
+    )  # fmt: skip
+
+
 def label_fixes(data: Dataset, changes: Mapping[str, Change], ids: Sequence[str]) -> dict[str, str]:
     """record_id -> response to write where the imported response is the old label itself (spaces around it stay)."""
     wanted = [one for one in ids if one in changes]

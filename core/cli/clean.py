@@ -120,3 +120,46 @@ def leakage(
             f"  {name}{mark}: {one['training']:,} of training, {one['others']:,} of its {one['records']:,}, {one['exact']:,} equal"
         )
     say(json_, facts, "\n".join([*lines, *facts["warnings"]]))
+
+
+@app.command()
+def settle(
+    record: Annotated[
+        list[str] | None, typer.Argument(help="Two records of a contradicting pair, which both may stand.")
+    ] = None,
+    workspace: Where = HERE,
+    undo: Annotated[int | None, typer.Option(help="Take back this entry of the ledger.")] = None,
+    by: By = "command line",
+    json_: Json = False,
+) -> None:
+    """The contradicting pairs as the set stands; with two records, these were read and both stay: the pair counts no more."""
+    from core.actions.decisions import open_reviews
+    from core.actions.inforce import in_force
+    from core.actions.standing import contradictions_now
+    from core.review import ledger as led
+    from core.steps import current
+
+    space = open_workspace(workspace, create=False)
+    data, store = space.need(), open_reviews(space)
+    result = current(space, "contradictions")
+    if result is None:
+        raise MissingInput("Contradictions were not looked for on this data. Run the step `contradictions` first.")
+    if undo is not None:
+        led.undo(store, undo, by=by)
+
+    def pairs() -> list[dict]:
+        return contradictions_now(result, data, in_force(space, data), current(space, "duplicates")).to_pylist()
+
+    entry = None
+    if record:
+        pair = next((p for p in pairs() if {p["left_id"], p["right_id"]} == set(record)), None)
+        if pair is None:
+            raise InputError(
+                f"{' and '.join(record)} are no contradicting pair that stands. `settle` alone lists the pairs."
+            )
+        entry = led.keep_records(store, list(record), reason=f"Read, both stand: {pair['reason']}"[:200], by=by)
+    left = pairs()
+    facts = {"entry": entry.entry if entry else None, "settled": len(in_force(space, data).settled), "pairs": left}
+    lines = [f"{len(left):,} contradicting pairs stand, {facts['settled']:,} were read and settled"]
+    lines += [f"  {p['left_id']} {p['right_id']}  {p['similarity']:.3f}  {p['reason']}" for p in left]
+    say(json_, facts, "\n".join(lines))

@@ -68,12 +68,24 @@ def relabel(
     neighbours: Annotated[bool, typer.Option("--neighbours", help="Only where most neighbours agree.")] = False,
     passed: Annotated[bool, typer.Option("--passed", help="Also records that passed an audit.")] = False,
     apply: Annotated[bool, typer.Option("--apply", help="Write it to the ledger; without it, only show it.")] = False,
+    record: Annotated[str | None, typer.Option(help="Relabel this one record, with --label, whatever was suggested.")] = None,
+    label: Annotated[str | None, typer.Option(help="The new label of --record.")] = None,
     by: By = ME, json_: Json = False,
 ) -> None:  # fmt: skip
     """Relabel by rule: shows what would change; with --apply it is one entry of the ledger, which can be undone."""
-    from core.actions.relabelling import Rule, apply_rule, preview
+    from core.actions.relabelling import Rule, apply_rule, preview, relabel_one
 
     space = open_workspace(workspace, create=False)
+    if record is not None or label is not None:
+        if record is None or label is None:
+            raise InputError("One record is relabelled by --record and --label together.")
+        entry = relabel_one(space, record, label, by)
+        say(
+            json_,
+            {"entry": entry.entry, "record": record, "label": label},
+            f"{record} is {label} now, entry {entry.entry} of the ledger",
+        )
+        return
     seen = preview(space, Rule(given, suggested, confidence, neighbours, passed))
     entry = apply_rule(space, seen, by) if apply else None
     facts = {

@@ -5,9 +5,7 @@ import os
 import numpy as np
 import streamlit as st
 
-from core.actions.decisions import open_reviews
-from core.actions.relabelling import queue
-from core.review.relabels import relabel
+from core.actions.relabelling import queue, relabel_one
 from core.workspace import Dataset, Result
 from pages.ui import palette, records, state
 from pages.ui.labels_data import Doubts, matrix
@@ -138,15 +136,12 @@ def _list(data: Dataset, result: Result, found: Doubts, chosen: np.ndarray, aske
         record_id = records.ids_of(data)[found.rows[n]]
         st.button(
             f"Call it {literal(found.suggested[n], 40)}", key=f"labels.call.{record_id}", icon=":material/label:", on_click=_call,
-            args=(str(result.info["column"]), record_id, found.given[n], found.suggested[n], os.urandom(8).hex()),
+            args=(record_id, found.suggested[n], os.urandom(8).hex()),
             help="An entry of the ledger, which can be undone: the imported record stays as it is.",
         )  # fmt: skip
         records.show(data, record_id, key=f"labels.record.{record_id}")
 
 
-def _call(column: str, record_id: str, given: str, suggested: str, token: str) -> None:
+def _call(record_id: str, suggested: str, token: str) -> None:
     """One label changed by a person."""
-    relabel(
-        open_reviews(state.workspace()), [(record_id, given, suggested)], field=column, rule={"record": record_id},
-        reason=f"Read: {given} is rather {suggested}"[:200], by=state.reviewer(), token=token,
-    )  # fmt: skip
+    relabel_one(state.workspace(), record_id, suggested, state.reviewer(), token)

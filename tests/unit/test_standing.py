@@ -423,3 +423,22 @@ def test_a_second_reading_of_labels_gives_label_accuracy_and_is_no_audit(tmp_pat
     whole, ids = draw_audit(space, 50, by="a", seed=9)
     read(whole, ids, 1, 50)
     assert card(space)["audit"].value == 0.02 and card(space)["label_accuracy"].value == 0.96
+
+
+def test_one_record_and_one_pair_on_the_command_line(space):
+    ids = space.need().ids()
+
+    def said(*words: str) -> dict:
+        done = CliRunner().invoke(app, [*words, "-w", str(space.path), "--json"])
+        return json.loads(done.stdout) if done.exit_code == 0 else {"error": str(done.exception)}
+
+    assert len(said("settle")["pairs"]) == 2
+    found = said("settle", ids[0], ids[1])
+    assert len(found["pairs"]) == 1 and found["settled"] == 1 and card(space)["contradictions"].value == 1
+    assert "no contradicting pair" in said("settle", ids[0], ids[1])["error"]
+    assert len(said("settle", "--undo", str(found["entry"]))["pairs"]) == 2
+    assert said("relabel", "--record", ids[3], "--label", "a")["label"] == "a" and card(space)[
+        "kl"
+    ].value == pytest.approx(kl(14, 6))
+    assert "already" in said("relabel", "--record", ids[3], "--label", "b")["error"]
+    assert "no record" in said("relabel", "--record", "x-1", "--label", "b")["error"]
