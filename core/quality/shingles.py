@@ -6,7 +6,7 @@ one of the rarest |A| - ceil(t |A|) + 1 shingles of each (Chaudhuri et al. 2006,
 shingle are compared: nothing is sampled or hashed into buckets, as MinHash does, and no pair is missed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -57,26 +57,28 @@ def cross_shingle_pairs(
 
 def _collect(left: Sequence[str], right: Sequence[str] | None, floor: float, limit: int, progress: Progress) -> Pairs:
     count = len(left)
-    whole = _matrix([*left, *(right or ())])
-    sizes = np.diff(whole.indptr)
-    prefix = _prefixes(whole, sizes, floor)
-    a, own = whole[:count], prefix[:count]
-    b, other, shift = (a, own, 0) if right is None else (whole[count:], prefix[count:], count)
-    turned = other.T.tocsr()
+    b, numbers, rank = _matrix(left if right is None else right)
+    known = {} if right is None else {shingle: int(rank[n]) for shingle, n in numbers.items()}
+    del numbers
+    size_b = np.diff(b.indptr)
+    turned = _prefixes(b, size_b, size_b, floor).T.tocsr()
     found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    held, size_b = 0, sizes[shift:] if right is not None else sizes
+    held, asked = 0, floor
     for start in range(0, count, ROWS):
         progress(start, count, f"comparing words, {held:,} pairs so far")
-        block = (own[start : start + ROWS] @ turned).tocoo()
+        if right is None:
+            a, size_a = b[start : start + ROWS], size_b[start : start + ROWS]
+        else:
+            a, size_a = _known_of(left[start : start + ROWS], known)
+        block = (_prefixes(a, np.diff(a.indptr), size_a, asked) @ turned).tocoo()
         i, j = block.row.astype(np.int64) + start, block.col.astype(np.int64)
-        near = (np.minimum(sizes[i], size_b[j]) >= floor * np.maximum(sizes[i], size_b[j]) - 1e-9) & (
-            (j > i) if right is None else True
-        )
+        one, two = size_a[i - start], size_b[j]
+        near = (np.minimum(one, two) >= floor * np.maximum(one, two) - 1e-9) & ((j > i) if right is None else True)
         i, j = i[near], j[near]
         for at in range(0, len(i), CANDIDATES // 20):
             some = slice(at, at + CANDIDATES // 20)
-            shared = np.asarray(a[i[some]].multiply(b[j[some]]).sum(1)).ravel()
-            similarity = (shared / (sizes[i[some]] + size_b[j[some]] - shared)).astype(np.float32)
+            shared = np.asarray(a[i[some] - start].multiply(b[j[some]]).sum(1)).ravel()
+            similarity = (shared / (size_a[i[some] - start] + size_b[j[some]] - shared)).astype(np.float32)
             keep = similarity >= np.float32(floor)
             found.append((i[some][keep], j[some][keep], similarity[keep]))
             held += int(keep.sum())
@@ -96,7 +98,8 @@ def _collect(left: Sequence[str], right: Sequence[str] | None, floor: float, lim
 
 
 def _matrix(texts: Sequence[str]):
-    """(N, V) sparse 0/1 int32 matrix of the shingles of each text; columns from the rarest shingle to the most common."""
+    """(N, V) sparse 0/1 int32 matrix of the shingles of each text, columns from the rarest shingle to the most common;
+    {shingle: number}; and (V,) the column of each number."""
     from scipy.sparse import csr_array
 
     known: dict[str, int] = {}
@@ -112,14 +115,34 @@ def _matrix(texts: Sequence[str]):
     rank[np.argsort(held, kind="stable")] = np.arange(len(known), dtype=np.int32)
     made = csr_array((np.ones(len(indices), np.int32), rank[indices], starts), shape=(len(texts), max(1, len(known))))
     made.sort_indices()
-    return made
+    return made, known, rank
 
 
-def _prefixes(whole, sizes: np.ndarray, floor: float):
-    """The rarest |A| - ceil(floor |A|) + 1 shingles of each row."""
+def _known_of(texts: Sequence[str], known: Mapping[str, int]):
+    """As `_matrix`, of the shingles that are in `known` alone; and (N,) how many each text has in all.
+
+    What the other side never says is shared with nothing: it counts as rarer than all, and needs no column.
+    """
+    from scipy.sparse import csr_array
+
+    columns, starts, sizes = [], np.zeros(len(texts) + 1, np.int64), np.zeros(len(texts), np.int64)
+    for row, text in enumerate(texts):
+        every = shingles(text)
+        part = [known[shingle] for shingle in every if shingle in known]
+        columns.append(np.array(part, np.int32))
+        starts[row + 1], sizes[row] = starts[row] + len(part), len(every)
+    indices = np.concatenate(columns) if columns else np.zeros(0, np.int32)
+    made = csr_array((np.ones(len(indices), np.int32), indices, starts), shape=(len(texts), max(1, len(known))))
+    made.sort_indices()
+    return made, sizes
+
+
+def _prefixes(whole, held: np.ndarray, sizes: np.ndarray, floor: float):
+    """The rarest |A| - ceil(floor |A|) + 1 shingles of each row, |A| its `sizes`; those without a column come first."""
     from scipy.sparse import csr_array
 
     length = np.where(sizes > 0, sizes - np.ceil(floor * sizes - 1e-9).astype(np.int64) + 1, 0)
-    keep = np.arange(len(whole.indices)) - np.repeat(whole.indptr[:-1], sizes) < np.repeat(length, sizes)
+    length = np.clip(length - (sizes - held), 0, held)
+    keep = np.arange(len(whole.indices)) - np.repeat(whole.indptr[:-1], held) < np.repeat(length, held)
     starts = np.concatenate([[0], np.cumsum(length)])
     return csr_array((np.ones(int(length.sum()), np.int32), whole.indices[keep], starts), shape=whole.shape)

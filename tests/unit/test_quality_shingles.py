@@ -58,3 +58,18 @@ def test_over_the_limit_the_floor_rises_and_says_so():
     some = [f"one two three four five six seven {i}" for i in range(40)]  # all pairs: 8 of 10 shared... J = 7/11
     found = shingle_pairs([*some, "x y z", "x y z"], 0.5, limit=100)
     assert found.floor == 0.7 and as_dict(found) == {(40, 41): 1.0}
+
+
+def test_two_sides_are_compared_by_parts_of_one_without_missing_a_pair(monkeypatch):
+    """The left side is read a part at a time, and what the right side never says has no column: as comparing each with each."""
+    random = np.random.default_rng(0)
+    words = np.array([f"w{i}" for i in range(9)])
+    left, right = ([" ".join(random.choice(words, random.integers(0, 9))) for _ in range(n)] for n in (70, 30))
+    left[3:9], left[20] = right[:6], right[7] + " only here"
+    monkeypatch.setattr("core.quality.shingles.ROWS", 16)
+    found = cross_shingle_pairs(left, right, 0.3)
+    expected = {(i, j): jaccard(a, b) for i, a in enumerate(left) for j, b in enumerate(right) if jaccard(a, b) >= 0.3}
+    assert set(zip(found.left.tolist(), found.right.tolist(), strict=True)) == set(expected) and len(expected) > 20
+    assert all(
+        abs(expected[i, j] - s) < 1e-6 for i, j, s in zip(found.left, found.right, found.similarity, strict=True)
+    )
