@@ -5,7 +5,8 @@ filter, a tab, the next page of a table, a slider, a selection). Seconds from th
 for stands. "script" is the server's part of an opening: from the first sign of a running script to the end of the last one; before it
 lies the loading of Streamlit's own front end. `--cold` opens each page of a new server too, imports included (sqlalchemy,
 plotly, pandas), and tells what these imports cost alone. `--shots FOLDER` keeps pictures. Reactions write to the workspace (a
-selection, an audit): give it a copy of one that matters.
+selection, an audit): give it a copy of one that matters. "CPU" is what the server's process used meanwhile: on a
+busy machine it tells more than the seconds.
 
 Make one: `python -m benchmarks.large DATA --records 200000`, then the commands in docs/million.md.
 """
@@ -183,7 +184,7 @@ REACTIONS: dict[str, list[tuple[str, Callable]]] = {
         ("the table of clusters", segment("Clusters")), ("holes", segment("Holes")), ("diversity", segment("Diversity")),
         ("colour by category", pick("Colour by", "Category")),
     ],
-    "distribution": [("another column", pick("Compare by", 1)), ("the plan: collect", segment("Collect"))],
+    "distribution": [("another column", pick("Compare by", 1)), ("the plan: collect", segment("Add"))],
     "quadrant": [("select this quadrant", press("Select this quadrant"))],
     "proof": [],
     "export": [
@@ -213,11 +214,17 @@ REACTIONS: dict[str, list[tuple[str, Callable]]] = {
 }  # fmt: skip
 
 
-class Memory:
-    """Own memory (RssAnon) and all resident pages (VmRSS) of a process, in MiB."""
+class Server:
+    """What a process holds, (own memory RssAnon, all resident pages VmRSS) in MiB, and the CPU seconds that it has used."""
 
     def __init__(self, pid: int):
         self.pid = pid
+
+    @property
+    def cpu(self) -> float:
+        """Of all its threads; unlike a wall time it hardly depends on what else the machine does."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def read(self) -> tuple[int, int]:
         facts = dict(line.split(":", 1) for line in Path(f"/proc/{self.pid}/status").read_text().splitlines())
@@ -287,52 +294,57 @@ def main() -> None:
             server.terminate()
             server.wait()
         server, url = start_server(ROOT / "app.py", folder / "log", env=environment)
-        memory = Memory(server.pid)
+        process = Server(server.pid)
         page = new_page()
         opened(page, url, "data")  # Streamlit's own imports and the browser's cache of its front end
         page.context.close()
-        empty = memory.read()
+        empty = process.read()
         try:
             for name in options.only:
                 page = new_page()
+                cpu = process.cpu
                 try:
                     whole, script = opened(page, url, name)
                 except Error as error:
-                    rows.append(f"| {TITLES[name]}: {shown_error(page) or str(error).splitlines()[0]} | | | | | | | |")
+                    rows.append(
+                        f"| {TITLES[name]}: {shown_error(page) or str(error).splitlines()[0]} | | | | | | | | | |"
+                    )
                     print(rows[-1], flush=True)
                     continue
-                own = memory.read()[0]
+                own, first_cpu = process.read()[0], process.cpu - cpu
                 page.context.close()
-                page = new_page()
+                page, cpu = new_page(), process.cpu
                 second, again = opened(page, url, name)
+                cpu = process.cpu - cpu
                 fault = shown_error(page)
                 load = os.getloadavg()[0]
                 rows.append(
-                    f"| {TITLES[name]}{fault} | {mark(cold.get(name))} | {mark(script)} | {whole:.2f} | {mark(again)} | {second:.2f} "
-                    f"| {own:,} | {load:.1f} |"
+                    f"| {TITLES[name]}{fault} | {mark(cold.get(name))} | {mark(script)} | {first_cpu:.2f} | {whole:.2f} "
+                    f"| {mark(again)} | {cpu:.2f} | {second:.2f} | {own:,} | {load:.1f} |"
                 )
                 print(rows[-1], flush=True)
                 shot(page, options.shots, name)
                 for what, act in REACTIONS[name]:
+                    cpu = process.cpu
                     try:
                         seconds = timed(page, act)
-                        said = mark(seconds) + shown_error(page)
+                        said = f"{mark(seconds)}{shown_error(page)} | {process.cpu - cpu:.2f}"
                     except Error as error:
-                        said = "not there" if "Timeout" in str(error) else str(error).splitlines()[0]
+                        said = f"{'not there' if 'Timeout' in str(error) else str(error).splitlines()[0]} |"
                     reactions.append(f"| {TITLES[name]} | {what} | {said} | {os.getloadavg()[0]:.1f} |")
                     print(reactions[-1], flush=True)
                     shot(page, options.shots, f"{name}-{what.replace(' ', '-')}")
                 page.context.close()
-            full = memory.read()
+            full = process.read()
         finally:
             server.terminate()
             browser.close()
     print(
-        "\n| page | script, new server s | script, first time s | whole s | script, again s | whole s | server's own MiB | load |"
-        "\n|---|---|---|---|---|---|---|---|"
+        "\n| page | new server s | first time: script s | CPU s | whole s | again: script s | CPU s | whole s | own MiB | load |"
+        "\n|---|---|---|---|---|---|---|---|---|---|"
     )
     print("\n".join(rows))
-    print("\n| page | reaction | s | load |\n|---|---|---|---|")
+    print("\n| page | reaction | s | CPU s | load |\n|---|---|---|---|---|")
     print("\n".join(reactions))
     print(f"\nServer: {empty[0]:,} MiB of its own before, {full[0]:,} after all pages ({full[1]:,} with mapped files).")
     print(f"Imports alone, s: {imports()}. Over {GOAL:g} s is bold.")

@@ -11,10 +11,9 @@ from core.workspace import Dataset, Workspace
 from pages.ui import coverage_data, records, state
 from pages.ui.coverage_data import Points
 from pages.ui.safe import literal, short
-from pages.ui.tables import clickable
+from pages.ui.tables import clickable, pager
 
 HOW = {"meaning": "Meaning", "text": "Text", "regex": "Regex"}
-SHOWN = 200
 
 
 def open_record(record_id: str, role: str = "training") -> None:
@@ -109,14 +108,11 @@ def panel(workspace: Workspace, data: Dataset, points: Points) -> None:
         "Number of occurrences in prompt, response, reasoning and system text."
     )  # fmt: skip
     st.caption(f"{kind} {literal(note)}".strip())
-    table(
-        data,
-        found.ids[:SHOWN],
-        {found.what: [round(s, 3) for s in found.scores[:SHOWN]]},
-        f"coverage.hits.{hash(asked)}",
+    here = pager(
+        many, f"coverage.hits.page.{hash(asked)}", what="Records", order="the best first; all of them are selected"
     )
-    if many > SHOWN:
-        st.caption(f"The first {SHOWN} of {many:,}; all of them are selected.")
+    scores = [round(s, 3) for s in found.scores[here]]
+    table(data, found.ids[here], {found.what: scores}, f"coverage.hits.{hash(asked)}.{here.start}")
 
 
 def table(

@@ -2,12 +2,14 @@
 
 import math
 
+import numpy as np
 import streamlit as st
 
 from core.figures.charts import Colours
 from pages.ui import palette, state
 from pages.ui.distribution_view import MOST, View
 from pages.ui.safe import literal, short
+from pages.ui.tables import pager
 
 DRAWN = 20  # categories that are drawn; those that contribute the most when there are more
 WORDS = {
@@ -130,15 +132,15 @@ def table(view: View) -> list[str]:
 
 
 def _picked(view: View, columns: dict[str, list]) -> list[str]:
-    names = view.table["category"][:MOST]
-    if len(names) < len(view.table["category"]):
-        st.caption(f"The first {MOST:,} of {len(view.table['category']):,} values.")
-        columns = {name: values[:MOST] for name, values in columns.items()}
+    every = view.table["category"]
+    here = pager(len(every), f"distribution.page.{view.column}", MOST, "Values")
+    names = every[here]
+    columns = {name: values[here] for name, values in columns.items()}
     number = st.column_config.NumberColumn
     chosen = st.dataframe(
         {"category": [short(n, 80) for n in names], **columns},
         hide_index=True, width="stretch", on_select="rerun", selection_mode="multi-row",
-        placeholder="∞", key=f"distribution.table.{view.column}.{len(names)}",
+        placeholder="∞", key=f"distribution.table.{view.column}.{len(every)}.{here.start}",
         column_config={
             **{name: number(format="localized") for name in ("training", "production", "keep", "add")},
             **{name: number(format="%.2f%%") for name in ("training share", "production share")},
@@ -172,6 +174,6 @@ def offer(view: View, title: str, chosen: list[str], labels) -> None:
         width="stretch",
     ):
         data = state.workspace().need()
-        ids = [i for i, label in zip(data.ids(), labels(), strict=True) if label in wanted]
-        state.select(ids, f"{title}: {shown}")
+        counted = np.fromiter((label in wanted for label in labels()), bool, data.count)
+        state.select(data.index.names.at(np.flatnonzero(counted)), f"{title}: {shown}")
         st.rerun()

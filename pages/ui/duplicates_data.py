@@ -1,6 +1,7 @@
 """What the duplicates page shows, computed once for each result, threshold and state of the ledger."""
 
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import numpy as np
 import streamlit as st
@@ -113,5 +114,8 @@ def taken_of(workspace: Workspace, result: Result) -> str:
     if result.step == "word_duplicates":
         return f"Similarity is the share of neighbouring word pairs that two {what} have in common (Jaccard); {every}"
     embed = current(workspace, "embed")
-    model = f", embedded with {embed.info['model']}" if embed else ""
+    name = PurePath(str(embed.info["model"]) if embed else "")
+    model = (
+        f", embedded with {name.name if name.is_absolute() else name}" if embed else ""
+    )  # a file or folder by its name
     return f"Similarity is the cosine of the {what}{model}; {every}"

@@ -131,11 +131,13 @@ def _sets(result: Result, hits: pa.Table) -> None:
         },
         hide_index=True,
         column_config={
+            "its records": st.column_config.NumberColumn(format="localized"),
+            "equal texts": st.column_config.NumberColumn(format="localized"),
             "touched": st.column_config.NumberColumn(
-                help="Its records with a training record as near as the threshold, removed ones included."
+                format="localized", help="Its records with a training record as near as the threshold, removed ones included."
             ),
             "share": st.column_config.NumberColumn(format="%.1f %%"),
-            "training records that leak": st.column_config.NumberColumn(help="Kept records only."),
+            "training records that leak": st.column_config.NumberColumn(format="localized", help="Kept records only."),
             "counts on the scorecard": st.column_config.CheckboxColumn(
                 help="Production is compared and not counted: to train on what production asks is the aim."
             ),

@@ -61,7 +61,7 @@ def table(workspace: Workspace, data: Dataset, result: Result, kept: np.ndarray)
         key=f"formatting.rules.{chosen}.{result.key[:8]}",
         column_config={
             "share": st.column_config.NumberColumn(format="%.1f %%", help="Of the records that the rule looks at."),
-            "broken by": st.column_config.NumberColumn(help="Records, those removed left out."),
+            "broken by": st.column_config.NumberColumn(format="localized", help="Records, those removed left out."),
             "as it stands": st.column_config.NumberColumn(help="With the corrected responses and changed labels in force."),
             "followed by": st.column_config.NumberColumn(
                 format="%.1f %%", help="Suggested rules: the share of the records they were read from that follow them."

@@ -9,7 +9,7 @@ from pages.ui import state
 from pages.ui.safe import literal
 
 POLL = 1.0  # seconds
-RESUMED = ("proof", "select", "tokens", "run")  # commands that go on where they stopped when they are said again
+RESUMED = ("proof", "select", "tokens", "run", "fix")  # commands that go on where they stopped when they are said again
 
 
 def launch(command: list[str], title: str) -> None:

@@ -48,22 +48,6 @@ def rows_of(data: Dataset, ids: list[str] | tuple[str, ...], columns: tuple[str,
     return list(Selected(data, known).rows(wanted)) if len(known) else []
 
 
-def table_of(
-    data: Dataset, ids: list[str] | tuple[str, ...], extra: dict[str, list] | None = None, limit: int = 200
-) -> None:
-    """A table of records to skim, cut at `limit` rows and said so. Cells of st.dataframe show text literally."""
-    rows = rows_of(data, ids[:limit], ("category", "prompt", "response"))
-    frame = {
-        **{name: values[: len(rows)] for name, values in (extra or {}).items()},
-        "category": [short(r.get("category") or "", 40) for r in rows],
-        "prompt": [short(r.get("prompt") or "", 160) for r in rows],
-        "response": [short(r.get("response") or "", 160) for r in rows],
-    }
-    st.dataframe(frame, hide_index=True, width="stretch")
-    if len(ids) > limit:
-        st.caption(f"The first {limit:,} of {len(ids):,}.")
-
-
 def show(data: Dataset, record_id: str, facts: dict[str, object] | None = None, key: str = "record") -> None:
     """One record in full: what is known of it, its turns, the reasoning apart, and every further field of the source."""
     found = rows_of(data, [record_id], (*COLUMNS, *[c for c in data.columns if c.startswith(FIELD_PREFIX)]))
