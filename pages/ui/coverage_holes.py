@@ -47,20 +47,22 @@ def panel(workspace: Workspace, data: Dataset, points: Points) -> None:
 
 def _figures(info: dict) -> None:
     """Coverage and density, each with what it means, its interval and what it would be at best."""
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="medium"):
         if info["covered_share"] is not None:
             st.metric("Production covered", f"{info['covered_share']:.1%}", width="content")
         if info["coverage"] is not None:
             st.metric("Coverage (Naeem)", f"{info['coverage']:.3f}", width="content")
             st.metric("Density (Naeem)", f"{info['density']:.2f}", width="content")
         st.metric("Uncovered, in no hole", f"{info['scattered']:,}", width="content")
+    if info["covered_share"] is not None:
+        st.caption(
+            f"Of {info['production']:,} production records, 95 % interval of the covered share {info['covered_low']:.1%} to "
+            f"{info['covered_high']:.1%}; {info['far_records']:,} are far from training, {info['thin_records']:,} where it is thin."
+        )
     chance = info.get("expected_coverage")
     said = []
     if info["covered_share"] is not None:
-        said.append(
-            f"**Covered**: training holds a record that is near enough, and enough of them. Of {info['production']:,} production "
-            f"records, 95 % interval {info['covered_low']:.1%} to {info['covered_high']:.1%}. {_why(info)}"
-        )
+        said.append(f"**Covered**: training holds a record that is near enough, and enough of them. {_why(info)}")
     if info["coverage"] is not None:
         expected = chance
         said.append(
@@ -74,7 +76,9 @@ def _figures(info: dict) -> None:
             f"95 % interval {info['density_low']:.2f} to {info['density_high']:.2f}. Intervals: {info['resamples']:,} bootstrap "
             "samples of the distinct production texts; training is taken as it is."
         )
-    st.caption("  \n".join(said))
+    if said:
+        with st.expander("How these are counted"):
+            st.caption("  \n".join(said))
     for text in info.get("warnings", []):
         st.caption(f":material/info: {literal(text, 400)}")
 
