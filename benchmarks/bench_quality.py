@@ -137,19 +137,60 @@ def formats(count: int) -> list[str]:
         {"prompt": ["How?"] * count, "response": response, "messages": turns, "category": ["a", "b"] * (count // 2)}
     )
     records = Records(table)
-    found, wall, _ = timed(lambda: suggest(records))
+    found, wall, cpu = timed(lambda: suggest(records))
     lines = [
-        f"suggesting {len(found)} rules from {count:,} records of {np.mean([len(r) for r in response]):.0f} characters: {wall:.2f} s"
+        f"suggesting {len(found)} rules from {count:,} records of {np.mean([len(r) for r in response]):.0f} characters: {wall:.2f} s ({cpu:.2f} CPU s)"
     ]
     rates = {}
     for rule in [*READY, *found]:
-        _, wall, _ = timed(lambda rule=rule: check(records, rule))
-        rates[rule.id] = count / wall
+        _, _, cpu = timed(lambda rule=rule: check(records, rule))
+        rates[rule.id] = count / cpu
     slow = sorted(rates.items(), key=lambda item: item[1])[:4]
     everything = len(rates) * count / sum(count / rate for rate in rates.values())
     lines.append(
-        f"{len(rates)} rules: {everything:,.0f} records/s/rule; slowest " + ", ".join(f"{n} {r:,.0f}" for n, r in slow)
+        f"{len(rates)} rules: {everything:,.0f} records/s/rule (CPU); slowest "
+        + ", ".join(f"{n} {r:,.0f}" for n, r in slow)
     )
+    return lines
+
+
+SCHEMA = {
+    "type": "object",
+    "required": [f"field_{n}" for n in range(15)],
+    "properties": {
+        f"field_{n}": (
+            {"type": "string", "minLength": 1, "maxLength": 200}, {"type": "integer", "minimum": 0},
+            {"enum": ["low", "medium", "high"]}, {"type": "array", "items": {"type": "string"}, "maxItems": 10},
+            {"type": "string", "pattern": "^[A-Z][0-9]{2}$"},
+        )[n % 5]
+        for n in range(20)
+    } | {"codes": {"type": "array", "items": {"$ref": "#/$defs/code"}}},
+    "additionalProperties": False,
+    "$defs": {"code": {"type": "object", "required": ["system", "code"], "properties": {
+        "system": {"enum": ["ICD-10", "SNOMED"]}, "code": {"type": "string", "pattern": "^[A-Z0-9.]+$"}}}},
+}  # fmt: skip
+"""A large JSON Schema: 21 properties, one of them a list of objects."""
+
+
+def schemas(count: int) -> list[str]:
+    from core.quality.rules import Records, Rule, check
+
+    def response(n: int, breaks: bool) -> str:
+        value = {f"field_{f}": ("some text of a field", n, "low", ["a", "b"], "A12")[f % 5] for f in range(20)}
+        value["codes"] = [{"system": "ICD-10", "code": "A12.3"}] * 3
+        return json.dumps(value | ({"field_1": -1} if breaks else {}))
+
+    lines = []
+    for share in (0.0, 0.02, 1.0):
+        texts = [response(n, n < share * count) for n in range(count)]
+        records = Records(pa.table({"prompt": ["p"] * count, "response": texts}))
+        rule = Rule("schema", "schema", "json_schema", {"schema": SCHEMA})
+        check(Records(records.table.slice(0, 10)), rule)
+        found, _, cpu = timed(lambda records=records, rule=rule: check(records, rule))
+        lines.append(
+            f"JSON Schema of {len(SCHEMA['properties'])} properties, {count:,} responses of {len(texts[0])} characters, "
+            f"{share:.0%} of them broken: {count / cpu:,.0f} records/s (CPU), {len(found):,} found"
+        )
     return lines
 
 
@@ -170,7 +211,7 @@ def main() -> None:
     if given.large:
         for line in pairs(vectors(given.large, falling=True, seeds=seeds), kind, peer=False):
             print(line, flush=True)
-    for line in words(given.records) + formats(given.records):
+    for line in words(given.records) + formats(given.records) + schemas(given.records):
         print(line, flush=True)
 
 
