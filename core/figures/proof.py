@@ -74,7 +74,7 @@ def gap_by_budget(
     """The difference to random of the same seed, one line a strategy; below 0 = better than random."""
     figure = _lines(points, titles, True, total, [colours.neutral, *colours.categories])
     figure.add_hline(y=0, line={"color": colours.neutral, "dash": "dot", "width": 2})
-    figure.update_yaxes(title={"text": "loss less that of random, nats"})
+    figure.update_yaxes(title={"text": "loss minus that of random, nats"})
     return figure
 
 

@@ -52,7 +52,7 @@ def _curves(stood: Standing) -> None:
     else:
         figure = proof_figures.gap_by_budget(stood.points, TITLES, stood.pool)
         said = (
-            "Loss less that of random with the same seed: below the line is better than random. t-intervals of 95 % over the seeds, "
+            "Loss minus that of random with the same seed: below the line is better than random. t-intervals of 95 % over the seeds, "
             "paired."
         )
     st.plotly_chart(figure, theme="streamlit", config={"displayModeBar": False}, key="proof.curve")

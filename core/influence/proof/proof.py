@@ -184,7 +184,8 @@ def verdicts(found: Sequence[Point], titles: Mapping[str, str]) -> list[str]:
             lines.append(f"{titles.get(name, name)} {kind} at {listed}.")
     level = 100 * (1 - (1 - CONFIDENCE) / len(rivals))
     lines.append(
-        f"Differences are paired by seed, with t-intervals over {judged[0].gap.n} seeds; these {len(rivals)} comparisons are "
+        f"Differences are the loss minus that of random (above 0: worse), paired by seed, with t-intervals over "
+        f"{judged[0].gap.n} seeds; these {len(rivals)} comparisons are "
         f"judged at {level:.2f} % each, so that all hold together at 95 % (Bonferroni). A strategy without chance picks the same "
         "records "
         "under every seed: its interval knows the chance of training, not that of another data set."
