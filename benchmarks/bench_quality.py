@@ -138,8 +138,9 @@ def formats(count: int) -> list[str]:
     )
     records = Records(table)
     found, wall, cpu = timed(lambda: suggest(records))
+    size = np.mean([len(r) for r in response])
     lines = [
-        f"suggesting {len(found)} rules from {count:,} records of {np.mean([len(r) for r in response]):.0f} characters: {wall:.2f} s ({cpu:.2f} CPU s)"
+        f"suggesting {len(found)} rules from {count:,} records of {size:.0f} characters: {wall:.2f} s ({cpu:.2f} CPU s)"
     ]
     rates = {}
     for rule in [*READY, *found]:

@@ -231,7 +231,7 @@ def _neighbours(
         return neighbour_votes(vectors if len(rows) == len(vectors) else vectors[rows], labels, k, progress)
     if shared.info.get("method") != "exact":
         info["warnings"].append(
-            f"The nearest records are found approximately: {shared.info['recall']:.0%} of them, measured on "
+            f"The nearest records are found approximately: {shared.info['recall']:.1%} of them, measured on "
             f"{shared.info['recall_sample']:,} records."
         )
     return votes(shared_neighbours(shared.array(), vectors, rows, k, progress), labels)

@@ -143,7 +143,7 @@ def test_the_step_takes_shared_neighbours_and_says_when_they_are_approximate(tmp
     shared = make_result(tmp_path / "n", "neighbours", Output(None, found, info))
     output = labels.run(make_inputs(tmp_path / "b", {"training": dataset}, {"embed": embed, "neighbours": shared}))
     assert output.table.equals(alone.table)
-    assert [w for w in output.info["warnings"] if "approximately: 97%" in w] and not alone.info["warnings"]
+    assert [w for w in output.info["warnings"] if "approximately: 97.0%" in w] and not alone.info["warnings"]
 
 
 def test_words_of_many_texts_are_settled_on_a_part_and_given_to_all(tmp_path):
