@@ -21,7 +21,7 @@ def open_a_file() -> None:
     try:
         source = data_source.ask(way)
     except (QuadrantError, OSError) as error:
-        st.error(literal(error, 600))
+        st.error(literal(state.refused(error), 600))
         return
     if source is None:
         if way != SAMPLE:

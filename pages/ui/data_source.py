@@ -119,7 +119,7 @@ def done(source: Source, keep: bool) -> None:
 
 def told(error: Exception, source: Source) -> str:
     """An error's sentence for Markdown, the file under the name that the user knows."""
-    return literal(str(error).replace(source.path.name, source.name), 900)
+    return literal(state.refused(error).replace(source.path.name, source.name), 900)
 
 
 def _sample() -> None:

@@ -202,7 +202,7 @@ def write(workspace: Workspace, choice: Choice, to: str, path: Path, overwrite: 
             # Inside: leaving the spinner is where a press elsewhere ends this run, and the file is written by then.
             state.remember("export.done", {"workspace": str(workspace.path), "path": str(path), "manifest": manifest})
     except (QuadrantError, OSError) as error:
-        st.error(literal(error, 500))
+        st.error(literal(state.refused(error), 500))
         return
     st.rerun()
 

@@ -14,7 +14,11 @@ RESUMED = ("proof", "select", "tokens", "run", "fix")  # commands that go on whe
 
 def launch(command: list[str], title: str) -> None:
     """Start `python -m core <command>` on the workspace in use and show it."""
-    jobs.start(state.workspace(), command, title)
+    try:
+        jobs.start(state.workspace(), command, title)
+    except OSError as error:
+        st.error(literal(state.refused(error), 400))
+        return
     st.rerun()
 
 

@@ -118,7 +118,17 @@ def select(ids: list[str] | tuple[str, ...], title: str) -> None:
 def _select(ids: list[str] | tuple[str, ...], title: str) -> None:
     st.session_state["selection"] = Selection(tuple(ids), title if ids else "")
     token = st.session_state.setdefault("token", os.urandom(5).hex())
-    workspace().keep_selection(token, list(ids), title)
+    try:
+        workspace().keep_selection(token, list(ids), title)
+    except OSError as error:  # the selection itself stands
+        remember("opening.fault", f"{refused(error)} Until then a selection is lost at a reload.")
+
+
+def refused(error: Exception) -> str:
+    """The sentence of an error; of one that the machine raised, what could not be written and what to do."""
+    if not isinstance(error, OSError) or not error.filename:
+        return str(error)
+    return f"{error.filename} cannot be read or written: {error.strerror}. Make it writable, or use another folder."
 
 
 def _kept(past: list[Selection]) -> list[Selection]:
