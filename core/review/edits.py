@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from core.errors import InputError
 from core.review.schema import Store, now, reading, tables, writing
@@ -135,9 +136,26 @@ def edits(store: Store) -> list[Edit]:
         return [Edit(**row) for row in connection.execute(select(t).order_by(t.c.entry)).mappings()]
 
 
+KEPT_STATES = 4
+_accepted: dict[tuple, Mapping[str, Edit]] = {}
+
+
 def accepted(store: Store) -> Mapping[str, Edit]:
-    """record_id -> the edit in force."""
-    return accepted_among(edits(store))
+    """record_id -> the edit in force; not to be written to. A decision never changes, so these are read once for every newest one."""
+    from sqlalchemy import func, select
+
+    t = tables().edits
+    with reading(store) as connection:
+        key = (
+            store.name,
+            *connection.execute(select(func.max(t.c.entry), func.count(), func.max(t.c.created_at))).one(),
+        )
+    if key not in _accepted:
+        found = MappingProxyType(accepted_among(edits(store)))
+        while len(_accepted) >= KEPT_STATES:
+            _accepted.pop(next(iter(_accepted)), None)
+        _accepted[key] = found
+    return _accepted[key]
 
 
 def accepted_among(every: Iterable[Edit]) -> dict[str, Edit]:
