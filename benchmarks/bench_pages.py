@@ -184,7 +184,7 @@ REACTIONS: dict[str, list[tuple[str, Callable]]] = {
         ("the table of clusters", segment("Clusters")), ("holes", segment("Holes")), ("diversity", segment("Diversity")),
         ("colour by category", pick("Colour by", "Category")),
     ],
-    "distribution": [("another column", pick("Compare by", 1)), ("the plan: collect", segment("Add"))],
+    "distribution": [("another column", pick("Compare by", 1)), ("the plan: collect", segment("Collect only"))],
     "quadrant": [("select this quadrant", press("Select this quadrant"))],
     "proof": [],
     "export": [
@@ -207,7 +207,7 @@ REACTIONS: dict[str, list[tuple[str, Callable]]] = {
         ("select its records", press("Select these")), ("fix-ups", switch("Fix-ups in bulk")),
     ],
     "labels": [
-        ("a pair of categories", pick("Pair of categories", 1)), ("page 2 of the doubts", number("Page, 1 to", "2")),
+        ("a pair of categories", pick("Pair of categories", 2)), ("page 2 of the doubts", number("Page, 1 to", "2")),
         ("the estimated matrix", segment("Estimated for all")), ("select these", press("Select these")),
         ("relabel by rule", segment("Relabel by rule")), ("by annotator", segment("By annotator")),
     ],
