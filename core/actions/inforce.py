@@ -34,7 +34,7 @@ def in_force(workspace: Workspace, data: Dataset) -> InForce:
     """The decisions in force on this dataset."""
     store = open_reviews(workspace)
     mark = newest(store)
-    if mark == (0, 0):
+    if not any(entry for entry, _ in mark):
         return NOTHING
     where = os.environ.get("QUADRANT_DATABASE_URL") or ""
     return _in_force(f"{where} {workspace.path} {data.path} {data.digest} {mark}", _Held(store, data))

@@ -117,14 +117,14 @@ KEPT_STATES = 8
 _removed: dict[tuple, frozenset[str]] = {}
 
 
-def newest(store: Store) -> tuple[int, int]:
-    """The highest numbers in the ledger and among the decisions on responses, 0 for none: as neither is ever changed, what stands is
-    the same while these are."""
+def newest(store: Store) -> tuple[tuple[int, str], ...]:
+    """The highest number and moment in the ledger, and among the decisions on responses; (0, "") for none. As neither is ever changed,
+    what stands is the same while these are."""
     from sqlalchemy import func, select
 
     with reading(store) as connection:
-        found = [connection.execute(select(func.max(t.c.entry))).scalar() for t in (tables().ledger, tables().edits)]
-    return found[0] or 0, found[1] or 0
+        wanted = [select(func.max(t.c.entry), func.max(t.c.created_at)) for t in (tables().ledger, tables().edits)]
+        return tuple((entry or 0, at or "") for entry, at in (connection.execute(query).one() for query in wanted))
 
 
 def _undone(undoes: dict[int, int | None]) -> dict[int, int]:

@@ -134,7 +134,7 @@ def preview(data: Dataset, choice: Choice, to: str) -> None:
         st.warning(literal(error, 400))
 
 
-def _weight(data: Dataset, choice: Choice, to: str, marks: tuple[int, int]) -> None:
+def _weight(data: Dataset, choice: Choice, to: str, marks: tuple) -> None:
     """How many records are written, and about how large the file is."""
     count, lost = len(choice.ids), choice.how.get("lost")
     sample = _sample(choice.ids)

@@ -61,6 +61,9 @@ def test_copies_are_compared_removed_and_brought_back(page, app, space, wait_idl
     page.get_by_text("1 record removed").wait_for()
     assert len(removed_ids(open_reviews(space))) == 1
     page.get_by_role("button", name="Undo").click()
+    page.get_by_text("1 record removed").wait_for(
+        state="hidden"
+    )  # the button below may still be that of before the removal
     page.get_by_role("button", name="Remove all but the keepers (1)").wait_for()
     assert not removed_ids(open_reviews(space))
     page.console_errors[:] = [e for e in page.console_errors if "404 (Not Found)" not in e]

@@ -60,7 +60,7 @@ def test_from_a_cell_to_a_rule_and_to_the_reviewer(page, app, space, wait_idle):
     page.get_by_text("Relabel by rule").click()
     page.get_by_role("slider").press("Home")  # any probability from one half on: 40 records make nobody sure
     page.get_by_role("button", name="Relabel 3 records").click()
-    page.get_by_text("3 labels were changed by a rule since").wait_for()
+    page.get_by_text("3 labels were changed since").wait_for()
     assert {c.after for c in changes_in_force(space).values()} == {"cough"}
     page.get_by_role("button", name="Undo").click()
     page.get_by_role("button", name="Relabel 3 records").wait_for()
