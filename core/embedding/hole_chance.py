@@ -9,7 +9,7 @@ from core.embedding.relative_density import relative_density
 from core.progress import Progress, silent
 
 MOST_PRODUCTION, MOST_TRAINING = 1500, 20_000  # texts dealt out
-OWN = 2000  # training texts whose nearest other one sets the threshold of a draw
+OWN = 1000  # training texts whose nearest other one sets the threshold of a draw
 PAIRS = 600_000_000  # comparisons spent
 FEWEST, DRAWS = 19, 99  # 19 draws are the fewest that can tell chance at 5 %
 
@@ -43,7 +43,7 @@ def chance_holes(
     A scan statistic (Kulldorff 1997) with a permutation test. For a hole: of the texts around its centre, m, how likely is it that so
     many as are or more are production's, Bin(m, N / (N + M)); the least of that over the balls that end at its members. Then the
     distinct texts of both sets, (N, d) and (M, d) unit rows, are thrown together and dealt out again in their sizes 19 to 99 times,
-    holes are looked for among them by the same rules (the threshold on 2,000 training texts, dealt anew each time), and p = (1 + draws
+    holes are looked for among them by the same rules (the threshold on 1,000 training texts, dealt anew each time), and p = (1 + draws
     with a hole at least as unlikely) / (1 + draws). It is that of the most unlikely hole of a draw, so that looking at many holes
     is allowed for. Low = hardly chance.
 
@@ -61,7 +61,8 @@ def chance_holes(
     told = [n for n in range(found) if len(members[n]) >= min(rules.smallest, int((holes == n).sum()))]
     seen = {n: unlikely(own, other, members[n]) for n in told}
     pool = np.concatenate([own, other])
-    draws = int(min(DRAWS, max(FEWEST, PAIRS // (few * len(pool)))))
+    work = few * (2 * mine + few) + min(OWN, mine) * mine  # comparisons of a draw
+    draws = int(min(DRAWS, max(FEWEST, PAIRS // work)))
     null = np.empty(draws)
     for n in range(draws):
         order = random.permutation(len(pool))
