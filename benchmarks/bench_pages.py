@@ -1,4 +1,4 @@
-"""Every page of a workspace as a user waits for it, in headless Chromium: `python -m benchmarks.bench_pages HOME WORKSPACE`.
+"""Every page of a workspace as a user waits for it, in headless Chromium: `python -m benchmarks.bench_pages [HOME WORKSPACE]`.
 
 For each page: opened by its address in a new browser session of a running server (first and second time), and its main reactions (a
 filter, a tab, the next page of a table, a slider, a selection). Seconds from the press until the script has ended and what was waited
@@ -8,7 +8,8 @@ plotly, pandas), and tells what these imports cost alone. `--shots FOLDER` keeps
 selection, an audit): give it a copy of one that matters. "CPU" is what the server's process used meanwhile: on a
 busy machine it tells more than the seconds.
 
-Make one: `python -m benchmarks.large DATA --records 200000`, then the commands in docs/million.md.
+Without a home a set of 20,000 records is made and analysed first. One of 200,000: `--records 200000`, or by the commands in
+docs/million.md.
 """
 
 import argparse
@@ -231,6 +232,26 @@ class Server:
         return tuple(int(facts[name].split()[0]) // 1024 for name in ("RssAnon", "VmRSS"))
 
 
+STEPS = (
+    "formats", "distribution", "duplicates", "contradictions", "leakage", "neighbours", "clusters", "coverage", "map", "labels",
+)  # fmt: skip
+
+
+def made(folder: Path, records: int) -> Path:
+    """A home with the workspace "big": a set of benchmarks/large.py with its vectors, through the steps that need no model."""
+    from benchmarks.large import make
+
+    data, space = folder / "data", str(folder / "home" / "big")
+    make(data, records, max(200, records // 50))
+    vectors = {"embed.model": data / "training.npy", "embed.production_vectors": data / "production.npy"}
+    commands = [["import", data / f"{role}.jsonl", "--role", role] for role in ("training", "production")]
+    commands += [["run", "embed", *(word for name, path in vectors.items() for word in ("--set", f"{name}={path}"))]]
+    for command in [*commands, ["run", *STEPS]]:
+        call = [sys.executable, "-m", "core", *map(str, command), "-w", space]
+        subprocess.run(call, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return folder / "home"
+
+
 def mark(seconds: float | None) -> str:
     if seconds is None:
         return "–"
@@ -264,8 +285,9 @@ def shown_error(page) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("home", type=Path)
-    parser.add_argument("workspace")
+    parser.add_argument("home", type=Path, nargs="?", help="the folder of workspaces; a new set is made when absent")
+    parser.add_argument("workspace", nargs="?", default="big")
+    parser.add_argument("--records", type=int, default=20_000, help="of the set that is made")
     parser.add_argument("--only", nargs="*", default=list(TITLES), help="these pages alone, by file name")
     parser.add_argument("--cold", action="store_true", help="each page of a new server too")
     parser.add_argument("--shots", type=Path)
@@ -274,8 +296,9 @@ def main() -> None:
 
     from tests.browser.conftest import CHROMIUM, CHROMIUM_FLAGS, start_server
 
-    environment = {"QUADRANT_HOME": str(options.home), "QUADRANT_OPEN": options.workspace, "QUADRANT_DATA": ""}
     folder = Path(tempfile.mkdtemp())
+    options.home = options.home or made(folder, options.records)
+    environment = {"QUADRANT_HOME": str(options.home), "QUADRANT_OPEN": options.workspace, "QUADRANT_DATA": ""}
     rows, reactions = [], []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
