@@ -9,6 +9,7 @@ grow with the set. So everything is run on a small set of the same kind too, and
 """
 
 import argparse
+import sys
 import tempfile
 from pathlib import Path
 
@@ -55,6 +56,7 @@ def peaks(folder: Path, records: int, only: list[str] | None = None) -> dict[str
             continue
         one = measured(command)
         found[step] = one | {"cpu": one["cpu_total"] - before}
+        print(f"{folder.name}: {step}, {1024 * one['own']:.0f} MiB", file=sys.stderr, flush=True)
         before = one["cpu_total"]
     return found
 
