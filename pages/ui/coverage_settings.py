@@ -35,8 +35,8 @@ def popover(workspace: Workspace, data: Dataset) -> None:
         dtype = st.radio(
             "Stored as", list(DTYPES), index=_index(DTYPES, embed["dtype"]), format_func=DTYPES.get, horizontal=True,
             key="coverage.dtype",
-            help="float16 halves the file and what is read of it. Measured on three sets of questions: similarities move by at most "
-            "0.0001, and 99.97 % of the 30 nearest neighbours stay.",
+            help="float16 halves the file and what is read of it. Measured on three sets of questions: similarities move by about "
+            "0.0001 at most, and 99.97 % of the 30 nearest neighbours stay.",
         )  # fmt: skip
         mode = st.radio(
             "Layout", list(MODES), index=_index(MODES, layout["mode"]), format_func=MODES.get, key="coverage.mode"
