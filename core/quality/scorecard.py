@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from core.quality.scorecard_readings import READ, ScorecardInputs
-from core.quality.scorecard_targets import COUNTED, TITLES, Target, targets_of
+from core.quality.scorecard_targets import COUNTED, FEW_RATED, TITLES, Target, targets_of
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,12 @@ def _metric(name: str, target: Target | None, inputs: ScorecardInputs) -> Metric
         verdict, note = "unknown", _join(note, "no target is set")
     else:
         verdict = "pass" if target.met(value) else "fail"
+    if (
+        name in ("agreement", "kappa")
+        and verdict == "pass"
+        and ((inputs.agreement or {}).get("n") or FEW_RATED) < FEW_RATED
+    ):
+        verdict, note = "unknown", _join(note, f"a target met on fewer than {FEW_RATED} records says little")
     metric = Metric(name, title, unit, value, low, high, target, verdict, page, note)
     if name == "kl" and value is not None and target is None:
         return _kl_verdict(metric, inputs.distribution or {})

@@ -69,6 +69,8 @@ COUNTED = (
     "contradictions", "high_stakes", "leakage",
 )  # fmt: skip
 """Metrics that count all records of the set, by a stated rule or threshold: no sample, so no interval of sampling."""
+FEW_RATED = 50
+"""Records read twice; on fewer, agreement that meets its target is not called a target met: chance alone can give it."""
 
 
 def targets_of(own: Mapping[str, tuple[str, float]]) -> dict[str, Target | None]:

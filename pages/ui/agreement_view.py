@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import streamlit as st
 
+from core.quality.scorecard_targets import FEW_RATED
 from core.review.acceptance import wilson
 from core.review.agreement import Agreement, Kappa
 from core.review.comparison import APART, TARGET_KAPPA, TARGET_RAW, TARGET_SOURCE, Comparison
@@ -14,7 +15,6 @@ from pages.ui.safe import literal, short
 
 PLOT = {"displayModeBar": False}
 UNDEFINED = "undefined"
-FEW = 50  # records; on fewer a target that is met is not called met
 
 
 def view(
@@ -86,7 +86,7 @@ def _targets(found: Comparison) -> None:
     for title, value, target, shown in lines:
         if value is None:
             words.append(f":gray[:material/radio_button_unchecked:] {title} is undefined")
-        elif value > target and found.records < FEW:
+        elif value > target and found.records < FEW_RATED:
             words.append(f":gray[:material/check_circle:] {title} is over {shown}, on few records")
         elif value > target:
             words.append(f":green[:material/check_circle:] {title} is over {shown}")
@@ -111,7 +111,7 @@ def _hints(found: Comparison) -> None:
             "kappa is low even where people agree (the kappa paradox). Read AC1 beside it, and judge the rare classes by the "
             "records below."
         )
-    if found.records < FEW:
+    if found.records < FEW_RATED:
         few = f"{found.records:,} {'record is' if found.records == 1 else 'records are'} few"
         st.caption(
             f"{few}: chance alone can give such numbers, and an interval of no width only says that nobody differed yet."
