@@ -231,7 +231,13 @@ def _learner(
             )
         responses = data.column("response").to_pylist()
         checks = responses if check is data else check.column("response").to_pylist()
-        return Head(single(embed.array()), responses, single(other.array()[check_rows]), [checks[r] for r in check_rows], forbidden)
+        return Head(
+            single(embed.array()),
+            responses,
+            single(other.array()[check_rows]),
+            [checks[r] for r in check_rows],
+            forbidden,
+        )
     from core.influence.encode import conversations
     from core.influence.proof.finetune import Causal
 
