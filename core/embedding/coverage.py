@@ -71,6 +71,7 @@ def run(inputs: Inputs) -> Output:
         "threshold": threshold,
         "threshold_rule": f"{params['quantile']:.0%} quantile of the training records' own nearest similarity"
         + (f", of {looked:,} of them" if looked else ""),
+        "threshold_sampled": looked,
         "thin": cut["cut"] if cut["draws"] else float(params["thin"]),
         "thin_asked": float(params["thin"]),
         "thin_level": float(params["level"]),

@@ -86,6 +86,8 @@ def _figures(info: dict) -> None:
 def _why(info: dict) -> str:
     """The rule by which a production record is uncovered, with how many each half of it finds."""
     least = f"its nearest training record is less similar than {info['threshold']:.2f}, the 5 % quantile within training itself"
+    looked = info.get("threshold_sampled")
+    least += f" (of {looked:,} texts drawn by chance)" if looked else ""
     if "thin" not in info:
         return f"A record is uncovered when {least}."
     return (
