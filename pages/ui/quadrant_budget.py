@@ -14,6 +14,8 @@ from pages.ui import quadrant_data as data_of
 from pages.ui.quadrant_data import View
 from pages.ui.safe import literal, short
 
+MANY = 50_000  # records; with more of them the rivals wait until they are asked for
+
 
 def panel(workspace: Workspace, data: Dataset, seen: View, cuts: tuple[str, str], told: tuple[str, ...] = ()) -> None:
     """Everything between the wish for a budget and the selection; `told`: notes of the cuts that stand above already."""
@@ -30,19 +32,32 @@ def panel(workspace: Workspace, data: Dataset, seen: View, cuts: tuple[str, str]
         (st.info if isinstance(error, MissingInput) else st.error)(literal(error, 400))
         quadrant_rivals.waiting(waiting, parse_budget(budget_text, len(seen.frame.ids)) if waiting else 0, seed)
         return
-    others, waiting = quadrant_picks.tried(workspace, seen, [n for n in able if n != strategy], budget, seed, cuts)
-    others = {name: found if name == strategy else others[name] for name in able if name == strategy or name in others}
     left, right = st.columns([2, 3], gap="large")
     with left:
         _summary(workspace, data, seen, found, told)
     with right:
         _mix(workspace, seen, found)
+    if not _compared(seen, len(able) - 1):
+        return
+    others, waiting = quadrant_picks.tried(workspace, seen, [n for n in able if n != strategy], budget, seed, cuts)
+    others = {name: found if name == strategy else others[name] for name in able if name == strategy or name in others}
     quadrant_rivals.table(workspace, seen, found, others)
     quadrant_rivals.pairs(seen, others)
     quadrant_rivals.waiting(waiting, budget, seed)
     unable = _unable(able, seen)
     if unable:
         st.caption(f"Not able yet, {'; '.join(unable)}.")
+
+
+def _compared(seen: View, rivals: int) -> bool:
+    """Whether the rivals are wanted: at once; on a large set, where each takes a while, once they were asked for."""
+    if len(seen.frame.ids) <= MANY or state.remembered("quadrant.compared", ""):
+        return True
+    if st.button(f"Compare with {rivals} other strategies", key="quadrant.compare", icon=":material/compare_arrows:"):
+        state.remember("quadrant.compared", "yes")
+        return True
+    st.caption(f"Picks by every strategy at this budget: a few seconds for {len(seen.frame.ids):,} records, then kept.")
+    return False
 
 
 def _unable(able: list[str], seen: View) -> list[str]:

@@ -180,3 +180,16 @@ def test_both_ends_are_shown_and_only_a_negative_influence_is_called_harm(home, 
     below = int((np.asarray(frame.influence) < 0).sum())
     assert f"{below:,} of {int(np.isfinite(frame.influence).sum()):,} records have an influence below 0" in said(at)
     assert "**Help most**" in said(at) and ("**Harm most**" if below else "**Help least**") in said(at)
+
+
+def test_on_a_large_set_the_rivals_wait_until_they_are_asked_for(monkeypatch, home, start):
+    from pages.ui import quadrant_budget
+
+    monkeypatch.setattr(quadrant_budget, "MANY", 1)
+    at = start("quadrant")
+    table = "The same budget by every strategy"
+    assert table not in said(at) and "then kept" in said(at)
+    at.button(key="quadrant.compare").click().run()
+    assert not at.exception and table in said(at)
+    at.number_input(key="quadrant.seed").set_value(3).run()
+    assert table in said(at), "asked for once, it stays"
