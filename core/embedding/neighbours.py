@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from core.embedding import products
+from core.embedding.nearest import STEPS, nearest
+from core.embedding.products import bounds
 from core.embedding.sampling import density_sample
 from core.errors import InputError
 from core.progress import Progress, part, silent
@@ -126,9 +127,9 @@ def cross_knn(
 
 def _nearest(queries: np.ndarray, pool: np.ndarray, k: int, same: bool, progress: Progress):
     """Yield (first row, indices, cosine similarities) for blocks of queries against the whole pool."""
-    both = products.bounds(queries, pool)
-    for start, found, score in products.nearest(both, k, same, progress):
-        yield start, found, np.clip(np.rint(score * products.STEPS) / products.STEPS, -1, 1).astype(np.float32)
+    both = bounds(queries, pool)
+    for start, found, score in nearest(both, k, same, progress):
+        yield start, found, np.clip(np.rint(score * STEPS) / STEPS, -1, 1).astype(np.float32)
 
 
 def approximate(vectors: np.ndarray, k: int, seed: int, progress: Progress = silent) -> tuple[np.ndarray, np.ndarray]:

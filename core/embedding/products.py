@@ -9,14 +9,11 @@ float32 from the rows themselves, so the result does not depend on the way.
 """
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from core.progress import Progress, silent
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +22,6 @@ ROWS, COLUMNS = 1024, 8192  # a block of bounds: 16 MiB
 WIDTHS = (64, 96, 128, 192, 256)  # principal components to choose from, besides all
 PART = 65_536  # rows that are rounded at a time
 SAMPLE = 2000
-STEPS = 2**20  # products are compared in steps of about 1e-6
 LOWEST = -32768
 OUTPUT = 2.0**-8  # relative: rounding a product to bfloat16, twice what rounding to nearest costs
 # CPU nanoseconds a pair, of which only the ratios matter: a product of width p costs BASE + p * SLOPE, an exact product EXACT.
@@ -66,50 +62,11 @@ def bounds(left: np.ndarray, right: np.ndarray, threshold: float | None = None) 
 
 def over(both: Bounds, threshold: float, first: int, column: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The pairs at or over the threshold of the block that begins at (first, column): rows, columns (int64), products (float32)."""
-    scores = _block(both, first, column)
+    scores = block(both, slice(first, first + ROWS), slice(column, column + COLUMNS))
+    _kernels().order(scores)
     i, j, exact = _passing(both, scores, np.full(len(scores), threshold, np.float32), first, column)
     keep = exact >= np.float32(threshold)
     return i[keep], j[keep], exact[keep]
-
-
-def nearest(
-    both: Bounds, k: int, same: bool, progress: Progress = silent
-) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Blocks of (first row, (B, k) int64 columns, (B, k) float32 products): for each row of `left` the k largest, largest first.
-
-    Products are compared in steps of 1 / STEPS, so that rounding decides no tie; ties go by position. With `same`, left and
-    right are one set and a row is not its own neighbour. k must not exceed the columns there are to choose from.
-    """
-    left, right = both.short
-    for first in range(0, len(left), ROWS):
-        count = min(ROWS, len(left) - first)
-        columns = np.full((count, k), -1, np.int64)
-        products = np.full((count, k), -np.inf, np.float32)
-        for column in range(0, len(right), COLUMNS):
-            scores = _block(both, first, column)
-            if same and column < first + count and first < column + scores.shape[1]:
-                own = np.arange(max(first, column), min(first + count, column + scores.shape[1]))
-                scores[own - first, own - column] = LOWEST
-            reach = np.sort(products, axis=1) - 2 / STEPS
-            _kernels().climb(scores, _values(), both.slack, OUTPUT, reach)
-            i, j, exact = _passing(both, scores, reach[:, 0].copy(), first, column)
-            _merge(columns, products, i - first, j, exact)
-        yield first, columns, products
-        progress(min(first + ROWS, len(left)), len(left), "Comparing records")
-
-
-def _merge(columns: np.ndarray, products: np.ndarray, i: np.ndarray, j: np.ndarray, exact: np.ndarray) -> None:
-    """Take candidates (row i, column j) into the k best of each row, in place."""
-    k = columns.shape[1]
-    rows = np.unique(i)
-    at = np.concatenate([np.repeat(rows, k), i])
-    column = np.concatenate([columns[rows].ravel(), j])
-    product = np.concatenate([products[rows].ravel(), exact])
-    step = np.where(column < 0, -np.inf, np.rint(product.astype(np.float64) * STEPS))
-    order = np.lexsort((column, -step, at))
-    starts = np.searchsorted(at[order], rows)
-    best = order[starts[:, None] + np.arange(k)]
-    columns[rows], products[rows] = column[best], product[best]
 
 
 def _passing(
@@ -134,18 +91,15 @@ def _passing(
     return i, j, exact
 
 
-def _block(both: Bounds, first: int, column: int) -> np.ndarray:
-    """(B, C) int16: the products of the bounds of one block as keys, whose order is that of the bfloat16 they stand for."""
+def block(both: Bounds, rows: slice, columns: slice) -> np.ndarray:
+    """(B, C) int16: the products of the bounds of these rows of `left` and `right`, as the bits of bfloat16."""
     import torch
 
     left, right = both.short
-    a, b = left[first : first + ROWS], right[column : column + COLUMNS]
-    keys = (a @ b.T).bfloat16().view(torch.int16).numpy()
-    _kernels().order(keys)
-    return keys
+    return (left[rows] @ right[columns].T).bfloat16().view(torch.int16).numpy()
 
 
-def _values() -> np.ndarray:
+def values() -> np.ndarray:
     """(65536,) float32: what each key stands for, at the key + 32768. NaN where a key is no number."""
     keys = np.arange(-32768, 32768, dtype=np.int32)
     bits = np.where(keys >= 0, keys, keys ^ 0x7FFF).astype(np.uint16).astype(np.uint32) << 16
@@ -203,30 +157,7 @@ def _kernels() -> Any:
                 total += a[d] * b[d]
             out[n] = total
 
-    @njit(nogil=True)
-    def climb(keys, values, slack, output, reach):
-        """Raise `reach` (B, k), ascending: lower bounds of the k largest products of each row so far."""
-        k = reach.shape[1]
-        for r in range(keys.shape[0]):
-            row, best = keys[r], reach[r]
-            for start in range(0, row.size, 64):
-                stop = min(start + 64, row.size)
-                top = row[start]
-                for c in range(start, stop):
-                    top = max(top, row[c])
-                if values[top + 32768] <= best[0]:
-                    continue
-                for c in range(start, stop):
-                    value = values[row[c] + 32768]
-                    value -= slack + abs(value) * output
-                    if value > best[0]:
-                        at = 0
-                        while at + 1 < k and best[at + 1] < value:
-                            best[at] = best[at + 1]
-                            at += 1
-                        best[at] = value
-
-    return SimpleNamespace(order=order, count=count, fill=fill, dots=dots, climb=climb)
+    return SimpleNamespace(order=order, count=count, fill=fill, dots=dots)
 
 
 def _rounded(rows: np.ndarray, axes: np.ndarray | None, kind: Any) -> "tuple[torch.Tensor, float, float]":

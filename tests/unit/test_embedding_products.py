@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.embedding import products
+from core.embedding.nearest import nearest
 
 
 def rows(seed: int, count: int, width: int, spread: float = 1.0) -> np.ndarray:
@@ -60,7 +61,7 @@ def test_any_shape_and_any_threshold(seed, count, others, width, threshold):
     found = products.over(products.bounds(left, right, threshold), threshold, 0, 0)
     assert pairs(np.nonzero(truth >= threshold + 1e-6)) <= pairs(found)
     k = min(3, others)
-    (_, columns, values), *rest = products.nearest(products.bounds(left, right), k, False)
+    (_, columns, values), *rest = nearest(products.bounds(left, right), k, False)
     assert not rest and np.allclose(values, -np.sort(-truth, axis=1)[:, :k], atol=3e-6)
     assert all(len(set(row)) == k for row in columns.tolist())
 
@@ -70,7 +71,7 @@ def test_keys_keep_the_order_of_numbers_and_round_down():
         [1e-30, 1e-3, 1, 50], 5000
     ).astype(np.float32)
     keys = products._key(values).astype(int)
-    table = products._values()
+    table = products.values()
     assert (table[keys + 32768] <= values).all() and (table[keys + 32769] > values).all()
     assert products._key(np.array([-np.inf], np.float32))[0] <= -32641  # under every finite number
 
