@@ -30,12 +30,10 @@ print(f"| map of {len(vectors):,}, fresh process, compilation included | {wall:.
 
 
 def ours(vectors: np.ndarray) -> np.ndarray:
-    from core.embedding.layout import FEW
-    from core.embedding.manifold import graph, lay_out, principal
+    from core.embedding.layout import draw
     from core.embedding.neighbours import knn
 
-    indices, similarity = knn(vectors, 30)
-    return lay_out(graph(indices, similarity, 15), principal(vectors, 2), 500 if len(vectors) <= FEW else 200, 42)
+    return draw(vectors, *knn(vectors, 30), 15, 0, 42)[0]
 
 
 def theirs(vectors: np.ndarray) -> np.ndarray:

@@ -48,10 +48,10 @@ STEPS: dict[str, Step] = {
     ),
     "neighbours": Step("core.embedding.neighbours:run", 2, "Find nearest neighbours", needs=("embed",)),
     "map": Step(
-        "core.embedding.layout:run", 2, "Lay out the map (UMAP)", ("training", "production?"),
+        "core.embedding.layout:run", 3, "Lay out the map (UMAP)", ("training", "production?"),
         needs=("embed", "neighbours", "embed:production?"),
     ),
-    "clusters": Step("core.embedding.clusters:run", 4, "Find and name clusters", needs=("embed", "neighbours")),
+    "clusters": Step("core.embedding.clusters:run", 5, "Find and name clusters", needs=("embed", "neighbours")),
     "duplicates": Step("core.quality.duplicates:run", 1, "Find near-duplicates", needs=("embed",)),
     "word_duplicates": Step("core.quality.duplicates:words", 1, "Find near-duplicates by words"),
     "contradictions": Step("core.quality.contradictions:run", 1, "Find contradictions", needs=("duplicates",)),

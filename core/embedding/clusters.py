@@ -8,7 +8,7 @@ import pyarrow as pa
 from core.embedding.assigning import assigned, smallest_of
 from core.embedding.layout import compact, sample_of
 from core.embedding.levels import FINE, broader, by_size, leaves, listed
-from core.embedding.manifold import graph, lay_out, principal
+from core.embedding.manifold import graph, lay_out, principal, spread_out
 from core.embedding.neighbours import has_vector
 from core.embedding.terms import name_rows, titles
 from core.embedding.texts import texts_of
@@ -104,7 +104,7 @@ def find(vectors, indices, similarity, smallest: int, params, progress) -> tuple
         dimensions = min(int(params["dimensions"]), vectors.shape[1])
         strengths = graph(indices, similarity, int(params["neighbours"]) + 1)
         # Points drawn close together (min_dist near 0): density is what is looked for.
-        start, deep = principal(vectors, dimensions), part(progress, 0.0, 0.7)
+        start, deep = spread_out(principal(vectors, dimensions)), part(progress, 0.0, 0.7)
         layout = lay_out(strengths, start, EPOCHS, int(params["seed"]), min_dist=0.001, progress=deep)
         progress(800, 1000, "Looking for clusters")
         found = HDBSCAN(

@@ -16,6 +16,7 @@ import numpy as np
 from core.progress import Progress, silent
 
 REPULSIONS = 5
+CELLS = 4096  # of a table of forces
 FAR = 4.0  # a force is cut at this, as in umap-learn
 
 
@@ -30,19 +31,41 @@ def curve(min_dist: float, spread: float = 1.0) -> tuple[float, float]:
     return float(a), float(b)
 
 
-def descend(
-    strengths: Any, start: np.ndarray, epochs: int, seed: int, min_dist: float, progress: Progress = silent
-) -> np.ndarray:
-    """(N, d) float32 layout of a symmetric CSR graph of strengths (N, N) from `start` (N, d)."""
+@lru_cache(maxsize=8)
+def forces(min_dist: float) -> tuple[np.ndarray, np.ndarray]:
+    """(CELLS + 1,) float32 each: what an attraction and a repulsion multiply the way between two points by (UMAP's gradients).
+
+    At x = s / (1 + s) of their squared distance s, x in even steps from 0 to 1, to be read with linear interpolation: a power for
+    every draw was most of a layout's time. Up to a distance of .016 the attraction is cut where it would rise without end.
+    """
     a, b = curve(min_dist)
-    here = np.ascontiguousarray(start, np.float32)
+    x = np.arange(CELLS) / CELLS
+    x[0] = 0.25 / CELLS
+    square = x / (1 - x)
+    pull = -2 * a * b * square ** (b - 1) / (a * square**b + 1)
+    push = 2 * b / ((0.001 + square) * (a * square**b + 1))
+    return np.append(pull, 0).astype(np.float32), np.append(push, 0).astype(np.float32)
+
+
+def descend(
+    strengths: Any,
+    start: np.ndarray,
+    epochs: int,
+    seed: int,
+    min_dist: float,
+    progress: Progress = silent,
+    first_step: float = 1.0,
+) -> np.ndarray:
+    """(N, d) float32 layout of a symmetric CSR graph of strengths (N, N) from `start` (N, d); steps fall from `first_step` to 0."""
+    pull, push = forces(min_dist)
+    here = np.array(start, np.float32, order="C")
     # Edges that would not be drawn once in all epochs are left out, as in umap-learn.
-    every = _periods(strengths.data, float(strengths.data.max(initial=0)), epochs)
+    often = _rates(strengths.data, float(strengths.data.max(initial=0)), epochs)
     work = _kernels(here.shape[1])
     there = np.empty_like(here)
     for epoch in range(epochs):
-        step = np.float32(1 - epoch / epochs)
-        work.step(here, there, strengths.indptr, strengths.indices, every, a, b, step, epoch, seed)
+        size = np.float32(first_step * (1 - epoch / epochs))
+        work.step(here, there, strengths.indptr, strengths.indices, often, pull, push, size, epoch, seed)
         here, there = there, here
         if epoch % 10 == 0:
             progress(epoch, epochs, "Laying out the map")
@@ -63,19 +86,18 @@ def settle_in(
     Steps begin at a quarter, as in UMAP.transform. A point moves alone: with its row of edges it would come to lie in the same place
     whatever else is placed. (umap-learn draws a point's strongest edge in proportion to the strongest of all points; here always.)
     """
-    a, b = curve(min_dist)
+    pull, push = forces(min_dist)
     out = np.ascontiguousarray(start, np.float32).copy()
-    every = _periods(strengths, strengths.max(1, keepdims=True), epochs)
+    often = _rates(strengths, strengths.max(1, keepdims=True), epochs)
     fixed = np.ascontiguousarray(layout, np.float32)
-    _kernels(out.shape[1]).alone(out, fixed, np.ascontiguousarray(ends), every, a, b, epochs, seed)
+    _kernels(out.shape[1]).alone(out, fixed, np.ascontiguousarray(ends), often, pull, push, epochs, seed)
     return out
 
 
-def _periods(strengths: np.ndarray, most: Any, epochs: int) -> np.ndarray:
-    """float32 epochs between two draws of an edge; infinite for one that is never drawn."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        every = np.asarray(most / np.asarray(strengths, np.float32), np.float32)
-    return np.where(every <= epochs, every, np.float32(np.inf)).astype(np.float32)
+def _rates(strengths: np.ndarray, most: Any, epochs: int) -> np.ndarray:
+    """float32 draws of an edge in an epoch, 1 for the strongest; 0 for one that would be drawn less than once in all."""
+    rates = np.asarray(strengths, np.float32) / np.maximum(most, np.float32(1e-30))
+    return np.where(rates * epochs >= 1, rates, 0).astype(np.float32)
 
 
 @lru_cache(maxsize=4)
@@ -83,8 +105,8 @@ def _kernels(width: int) -> SimpleNamespace:
     """The loops for `width` dimensions, compiled on first use (some seconds)."""
     from numba import njit, prange
 
-    near, cut, tiny = np.float32(0.001), np.float32(FAR), np.float32(1e-20)
-    one, two = np.float32(1), np.float32(2)
+    cut, tiny = np.float32(FAR), np.float32(1e-20)
+    one, two, cells = np.float32(1), np.float32(2), np.float32(CELLS)
     mix, add, shift, half = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x9E3779B97F4A7C15), np.uint64(31), np.uint64(32)
 
     @njit(inline="always")
@@ -94,61 +116,54 @@ def _kernels(width: int) -> SimpleNamespace:
         return x ^ (x >> shift)
 
     @njit(inline="always", fastmath=True)
-    def pulled(at, n, others, k, a, b, step):
+    def moved(at, n, others, k, table, step):
         square = np.float32(0)
         for d in range(width):
             square += (at[n, d] - others[k, d]) ** two
-        if square > tiny:
-            power = np.exp(b * np.log(square))
-            force = -two * a * b * power / (square * (a * power + one))
-            for d in range(width):
-                at[n, d] += min(max(force * (at[n, d] - others[k, d]), -cut), cut) * step
+        cell = square / (one + square) * cells
+        low = min(int(cell), CELLS - 1)
+        force = table[low] + (table[low + 1] - table[low]) * (cell - np.float32(low))
+        for d in range(width):
+            at[n, d] += min(max(force * (at[n, d] - others[k, d]), -cut), cut) * step
+        return square
 
     @njit(inline="always", fastmath=True)
-    def pushed(at, n, others, k, a, b, step):
-        square = np.float32(0)
-        for d in range(width):
-            square += (at[n, d] - others[k, d]) ** two
-        if square > tiny:
-            power = np.exp(b * np.log(square))
-            force = two * b / ((near + square) * (a * power + one))
-            for d in range(width):
-                at[n, d] += min(max(force * (at[n, d] - others[k, d]), -cut), cut) * step
-        else:
+    def pushed(at, n, others, k, table, step):
+        if moved(at, n, others, k, table, step) <= tiny:
             for d in range(width):
                 at[n, d] += cut * step
 
     @njit(parallel=True, fastmath=True, nogil=True)
-    def step(here, there, starts, ends, every, a, b, size, epoch, seed):
-        a, b = np.float32(a), np.float32(b)
+    def step(here, there, starts, ends, often, pull, push, size, epoch, seed):
+        now, later = np.float32(epoch), np.float32(epoch + 1)
         count = np.uint64(len(here))
         for n in prange(len(here)):
             state = scramble(np.uint64(seed) * add + np.uint64(n) * mix + np.uint64(epoch))
             for d in range(width):
                 there[n, d] = here[n, d]
             for e in range(starts[n], starts[n + 1]):
-                if int((epoch + 1) / every[e]) > int(epoch / every[e]):
-                    pulled(there, n, here, ends[e], a, b, two * size)
+                if int(later * often[e]) > int(now * often[e]):
+                    moved(there, n, here, ends[e], pull, two * size)
                     for _ in range(REPULSIONS):
                         state += add
                         k = np.int64(((scramble(state) >> half) * count) >> half)
                         if k != n:
-                            pushed(there, n, here, k, a, b, size)
+                            pushed(there, n, here, k, push, size)
 
     @njit(parallel=True, fastmath=True, nogil=True)
-    def alone(at, fixed, ends, every, a, b, epochs, seed):
-        a, b = np.float32(a), np.float32(b)
+    def alone(at, fixed, ends, often, pull, push, epochs, seed):
         count = np.uint64(len(fixed))
         for n in prange(len(at)):
             state = scramble(np.uint64(seed) * add + np.uint64(ends[n, 0]))
             for epoch in range(epochs):
+                now, later = np.float32(epoch), np.float32(epoch + 1)
                 size = np.float32(0.25 * (1 - epoch / epochs))
                 for e in range(ends.shape[1]):
-                    if int((epoch + 1) / every[n, e]) > int(epoch / every[n, e]):
-                        pulled(at, n, fixed, ends[n, e], a, b, size)
+                    if int(later * often[n, e]) > int(now * often[n, e]):
+                        moved(at, n, fixed, ends[n, e], pull, size)
                         for _ in range(REPULSIONS):
                             state += add
                             k = np.int64(((scramble(state) >> half) * count) >> half)
-                            pushed(at, n, fixed, k, a, b, size)
+                            pushed(at, n, fixed, k, push, size)
 
     return SimpleNamespace(step=step, alone=alone)

@@ -8,21 +8,26 @@ import numpy as np
 import pyarrow as pa
 
 from core.embedding import keeping
-from core.embedding.manifold import gpu_ready, graph, lay_out, place, place_by, principal
+from core.embedding.coarse import first_places
+from core.embedding.manifold import gpu_ready, graph, lay_out, place, place_by, principal, spread_out
 from core.embedding.neighbours import check_same_space, has_vector
 from core.errors import InputError
-from core.progress import Progress, part
+from core.progress import Progress, part, silent
 from core.workspace import Inputs, Output, Result
 
 DEFAULTS: dict[str, Any] = {
     "mode": "reproducible",  # or "parallel": umap-learn's own optimiser, another layout each time
     "seed": 42,
     "neighbours": 15,
-    "epochs": 0,  # 0: 500 up to 2,000 records, 200 above
+    "epochs": 0,  # 0: as EPOCHS says
     "edition": 1,  # raise it to lay out anew instead of keeping the places of an earlier version's records
 }
 FEWEST = 15  # below, neighbours say nothing: a PCA is shown
-FEW = 2000  # records up to which 500 epochs cost next to nothing; 200 come within .005 of their trustworthiness
+FEW = 1000  # records up to which a layout begins at principal components; above, at the places of groups
+EPOCHS = (
+    (FEW, 500),
+    (20_000, 200),
+)  # up to so many records; 100 above: twice as many raise trustworthiness by .005 or less
 FIDELITY_SAMPLE = 2000
 FIDELITY_NEIGHBOURS = 15
 
@@ -124,13 +129,12 @@ def fit(
         indices, similarity = compact(near.array(), np.load(near.file("similarity.npy"), mmap_mode="r"), rows)
     else:
         indices, similarity = chosen.indices[pool], chosen.similarity[pool]
-    epochs = int(params["epochs"]) or (500 if len(pool) <= FEW else 200)
+    epochs = int(params["epochs"])
     device = "cuda" if gpu_ready() else "cpu"
     engine = "cuML" if device == "cuda" else "own" if seed is not None else "umap-learn"
+    fitted = vectors[pool] if len(pool) < len(vectors) else vectors
+    layout, epochs = draw(fitted, indices, similarity, width, epochs, seed, part(progress, 0.0, 0.8), device)
     info = {"epochs": epochs, "engine": engine, "sample": len(pool) if chosen is not None else 0}
-    start = principal(vectors[pool] if len(pool) < len(vectors) else vectors, 2)
-    strengths = graph(indices, similarity, width)
-    layout = lay_out(strengths, start, epochs, seed, progress=part(progress, 0.0, 0.8), device=device)
     if chosen is None:
         return layout, pool, info
     out = np.empty((len(vectors), 2), np.float32)
@@ -139,6 +143,27 @@ def fit(
     progress(800, 1000, f"Placing {len(rest):,} records")
     out[rest] = place_by(chosen.indices[rest, :width], chosen.similarity[rest, :width], layout, seed)
     return out[rows], pool, info
+
+
+def draw(
+    vectors: np.ndarray,
+    indices: np.ndarray,
+    similarity: np.ndarray,
+    neighbours: int,
+    epochs: int,
+    seed: int | None,
+    progress: Progress = silent,
+    device: str = "cpu",
+) -> tuple[np.ndarray, int]:
+    """(N, 2) layout of unit vectors with their nearest (N, k), and the epochs it took: as given, or by EPOCHS for 0."""
+    epochs = epochs or next((most for count, most in EPOCHS if len(vectors) <= count), 100)
+    strengths = graph(indices, similarity, neighbours)
+    if len(vectors) <= FEW or device == "cuda":
+        return lay_out(
+            strengths, spread_out(principal(vectors, 2)), epochs, seed, progress=progress, device=device
+        ), epochs
+    start = first_places(vectors, seed or 0)
+    return lay_out(strengths, start, epochs, seed, progress=progress, first_step=0.25), epochs
 
 
 @dataclass(frozen=True)

@@ -59,12 +59,13 @@ def _strengths(similarity: np.ndarray, target: float, local: bool) -> np.ndarray
     low, high, sigma = np.zeros(count), np.full(count, np.inf), np.ones(count)
     for _ in range(64):  # bisection, doubling until there is an upper end
         total = np.exp(-excess / sigma[:, None]).sum(1)
-        if np.all(np.abs(total - target) < 1e-5):
+        open_ = np.abs(total - target) >= 1e-5  # a row that is done stays, so that it does not depend on the others
+        if not open_.any():
             break
         over = total > target
         high, low = np.where(over, sigma, high), np.where(over, low, sigma)
-        sigma = np.where(np.isinf(high), sigma * 2, (low + high) / 2)
-    mean = np.where(rho > 0, distance.mean(1), distance.mean()) if count else rho
+        sigma = np.where(open_, np.where(np.isinf(high), sigma * 2, (low + high) / 2), sigma)
+    mean = np.where(rho > 0, distance.mean(1), distance.mean()) if local and count else distance.mean(1)
     sigma = np.maximum(np.maximum(sigma, 1e-3 * mean), 1e-12)
     return np.exp(-excess / sigma[:, None]).astype(np.float32)
 
@@ -77,21 +78,23 @@ def lay_out(
     min_dist: float = MIN_DIST,
     progress: Progress = silent,
     device: str = "cpu",
+    first_step: float = 1.0,
 ) -> np.ndarray:
     """(N, d) float32 layout of a graph from `start` (N, d), by one of ENGINES: with a seed the same each time, on all cores.
 
-    None: umap-learn's own optimiser on all cores, another layout each time. On a GPU ("cuda"): cuML's.
+    None: umap-learn's own optimiser on all cores, another layout each time. On a GPU ("cuda"): cuML's, from a start of its own.
+    Steps fall from `first_step` to 0: a quarter, as in UMAP.transform, where the start is a layout already.
     """
     if device == "cuda":
         return _on_gpu(strengths, start, epochs, seed, min_dist)
     if seed is not None:
         from core.embedding.descent import descend
 
-        return descend(strengths, spread_out(start), epochs, seed, min_dist, progress)
+        return descend(strengths, start, epochs, seed, min_dist, progress, first_step)
     umap = _umap()
     a, b = umap.find_ab_params(SPREAD, min_dist)
     placed, _ = umap.simplicial_set_embedding(
-        None, strengths.copy(), start.shape[1], 1.0, a, b, 1.0, 5, epochs, spread_out(start), np.random.RandomState(), "cosine", {},
+        None, strengths.copy(), start.shape[1], first_step, a, b, 1.0, 5, epochs, start, np.random.RandomState(), "cosine", {},
         False, {}, False, parallel=True,
     )  # fmt: skip
     return np.asarray(placed, np.float32)
@@ -168,10 +171,14 @@ def _umap():
 
 
 def spread_out(start: np.ndarray) -> np.ndarray:
-    """Starting points scaled to +-10, equal ones nudged apart (by a fixed seed), so that no two points pull in the same place."""
+    """Starting points scaled to +-10 and `nudged`."""
     largest = float(np.abs(start).max(initial=0))
-    scaled = 10 * start / largest if largest > 0 else start
-    return (scaled + np.random.RandomState(0).normal(0, 1e-2, start.shape)).astype(np.float32)
+    return nudged(10 * start / largest if largest > 0 else start)
+
+
+def nudged(start: np.ndarray) -> np.ndarray:
+    """float32 points, equal ones moved apart a little (by a fixed seed), so that no two pull in the same place."""
+    return (start + np.random.RandomState(0).normal(0, 1e-2, start.shape)).astype(np.float32)
 
 
 def principal(vectors: np.ndarray, dimensions: int, block: int = BLOCK) -> np.ndarray:

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.embedding import descent, layout
+from core.embedding import coarse, descent, layout
 from core.embedding.assigning import assigned, smallest_of, winners
-from core.embedding.manifold import graph, lay_out, place, principal
+from core.embedding.manifold import graph, lay_out, place, principal, spread_out
 from core.embedding.neighbours import among_sample, knn
 from core.embedding.sampling import density_sample
 
@@ -49,7 +49,8 @@ def test_layout_repeats_itself_on_any_number_of_cores_and_is_as_good_as_umap_lea
 
     vectors, _ = unit_blobs(600)
     indices, similarity = knn(vectors, 14)
-    strengths, start = graph(indices, similarity, 15), principal(vectors, 2)
+    strengths, start = graph(indices, similarity, 15), spread_out(principal(vectors, 2))
+    begun = start.copy()
     cores = numba.get_num_threads()
     ours = lay_out(strengths, start, 200, 42)
     try:
@@ -58,22 +59,71 @@ def test_layout_repeats_itself_on_any_number_of_cores_and_is_as_good_as_umap_lea
     finally:
         numba.set_num_threads(cores)
     assert not np.array_equal(lay_out(strengths, start, 200, 43), ours)
+    assert np.array_equal(start, begun)
     theirs = lay_out(strengths, start, 200, None)
     rows = np.arange(len(vectors))
     trust = [layout.fidelity(vectors, points, rows)["trustworthiness"] for points in (ours, theirs)]
     assert trust[0] > trust[1] - 0.01
 
 
+def test_forces_read_from_the_tables_are_the_published_ones():
+    a, b = descent.curve(0.1)
+    pull, push = descent.forces(0.1)
+    distance = np.geomspace(0.02, 60, 500)
+    square = distance**2
+    at = square / (1 + square) * descent.CELLS
+    read = [np.interp(at, np.arange(descent.CELLS + 1), table) * distance for table in (pull, push)]
+    wanted = [
+        -2 * a * b * square ** (b - 1) / (1 + a * square**b) * distance,
+        2 * b / ((0.001 + square) * (1 + a * square**b)) * distance,
+    ]
+    for got, true in zip(read, wanted, strict=True):
+        seen = np.abs(true) < descent.FAR  # a force is cut at that
+        assert np.abs(got - true)[seen].max() < 0.02 * np.abs(true[seen]).max()
+        assert np.abs(got - true)[seen & (distance < 20)].max() < 0.01
+
+
+@pytest.mark.parametrize("count", [1200, 3000])
+def test_places_of_groups_make_a_truer_map_than_principal_components_in_fewer_epochs(count):
+    vectors, truth = unit_blobs(count, groups=40, width=64)
+    near = knn(vectors, 14)
+    placed, epochs = layout.draw(vectors, *near, 15, 0, 42)
+    from_components = lay_out(graph(*near, 15), spread_out(principal(vectors, 2)), 2 * epochs, 42)
+    rows = np.arange(count)
+    trust = [layout.fidelity(vectors, points, rows)["trustworthiness"] for points in (placed, from_components)]
+    assert epochs == 200 and trust[0] > trust[1] - 0.002
+    assert np.array_equal(layout.draw(vectors, *near, 15, 0, 42)[0], placed)
+    labels, centres = coarse.groups(vectors, 100, 3)
+    assert labels.max() + 1 == len(centres) <= 100 and np.allclose(np.linalg.norm(centres, axis=1), 1, atol=1e-5)
+    # each centre is the direction of its group's sum
+    assert all(np.allclose(_unit(vectors[labels == g].sum(0)), centres[g], atol=1e-4) for g in range(len(centres)))
+
+
+def test_groups_of_copies_and_of_opposites_have_centres():
+    vectors = np.repeat(np.eye(4, dtype=np.float32), 50, 0)
+    labels, centres = coarse.groups(vectors, 40, 0)
+    assert len(centres) == 4 and np.array_equal(np.sort(np.bincount(labels)), [50] * 4)
+    opposite = np.concatenate([np.tile([[1.0, 0.0]], (30, 1)), np.tile([[-1.0, 0.0]], (30, 1))]).astype(np.float32)
+    labels, centres = coarse.groups(opposite, 1, 0)
+    assert labels.max() == 0 and np.allclose(np.abs(centres), [[1, 0]])
+    assert np.isfinite(coarse.first_places(np.concatenate([vectors, vectors]), 1)).all()
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    return vector / np.linalg.norm(vector)
+
+
 def test_a_new_point_comes_to_lie_with_its_like_wherever_it_stands_in_the_list():
     vectors, truth = unit_blobs(330)
     old, new = vectors[:300], vectors[300:]
     indices, similarity = knn(old, 14)
-    fixed = lay_out(graph(indices, similarity, 15), principal(old, 2), 200, 42)
+    fixed = lay_out(graph(indices, similarity, 15), spread_out(principal(old, 2)), 200, 42)
     found = place(new, old, fixed, 15, 42)
     centres = np.stack([fixed[truth[:300] == g].mean(0) for g in range(6)])
     assert (np.linalg.norm(found[:, None] - centres, axis=2).argmin(1) == truth[300:]).mean() > 0.9
     assert np.allclose(place(new[::-1], old, fixed, 15, 42)[::-1], found, atol=1e-5)
-    assert np.allclose(place(new[:1], old, fixed, 15, 42), found[:1], atol=1e-5)  # alone as among others
+    for row in range(len(new)):  # alone as among others, to the bit
+        assert np.array_equal(place(new[row : row + 1], old, fixed, 15, 42)[0], found[row])
 
 
 def test_sample_gives_each_region_its_share_and_is_drawn_again_alike():
