@@ -179,6 +179,17 @@ def _rounded(rows: np.ndarray, axes: np.ndarray | None, kind: Any) -> "tuple[tor
     return out, error, size
 
 
+def tensor(rows: np.ndarray) -> "torch.Tensor":
+    """Rows as a float32 tensor that nobody writes to, by `single`."""
+    import warnings
+
+    import torch
+
+    with warnings.catch_warnings():  # of an array that torch could write to
+        warnings.simplefilter("ignore")
+        return torch.from_numpy(single(rows))
+
+
 def single(rows: np.ndarray) -> np.ndarray:
     """Rows in float32: as they lie where they are that, else a copy; give it a block, or a set known to be small."""
     return rows if rows.dtype == np.float32 else rows.astype(np.float32)

@@ -7,6 +7,9 @@ import numpy as np
 
 from core.embedding.chance import intervals
 from core.embedding.neighbours import has_vector
+from core.embedding.products import tensor
+
+QUERIES, BLOCK = 1024, 8192
 
 
 def coverage_density(
@@ -33,19 +36,23 @@ def inside_radius(reference: np.ndarray, sample: np.ndarray, k: int) -> np.ndarr
     """(N,) int64: how many sample points (M, d) lie inside the radius of each reference point (N, d), N > k."""
     import torch
 
-    ref, other = (torch.from_numpy(np.array(a, np.float32)) for a in (reference, sample))
-    ref_square, other_square = (ref * ref).sum(1), (other * other).sum(1)
-    inside = np.zeros(len(ref), np.int64)
-    for start in range(0, len(ref), 1024):
-        block, square = ref[start : start + 1024], ref_square[start : start + 1024, None]
-        own = (square + ref_square - 2 * block @ ref.T).clamp_(min=0)
-        own[torch.arange(len(block)), torch.arange(start, start + len(block))] = float("inf")
-        radius = own.kthvalue(k, dim=1).values + 1e-6 * square[:, 0]  # rounding of |a|^2 + |b|^2 - 2ab
+    ref = tensor(reference)
+    square, radius = (ref * ref).sum(1, keepdim=True), torch.zeros(len(ref), 1)
+    for start in range(0, len(ref), QUERIES):
+        some = slice(start, start + QUERIES)
+        own = (square[some] + square.T - 2 * ref[some] @ ref.T).clamp_(min=0)
+        own[torch.arange(len(own)), torch.arange(start, start + len(own))] = float("inf")
+        # The last term: rounding of |a|^2 + |b|^2 - 2ab.
+        radius[some] = own.kthvalue(k, dim=1, keepdim=True).values + 1e-6 * square[some]
         del own
-        for first in range(0, len(other), 8192):
-            far = square + other_square[first : first + 8192] - 2 * block @ other[first : first + 8192].T
-            inside[start : start + len(block)] += (far <= radius[:, None]).sum(1).numpy()
-    return inside
+    inside = torch.zeros(len(ref), dtype=torch.int64)
+    for first in range(0, len(sample), BLOCK):
+        other = tensor(sample[first : first + BLOCK])
+        norm = (other * other).sum(1)
+        for start in range(0, len(ref), QUERIES):
+            some = slice(start, start + QUERIES)
+            inside[some] += (square[some] + norm - 2 * ref[some] @ other.T <= radius[some]).sum(1)
+    return inside.numpy()
 
 
 def expected_coverage(reference: int, sample: int, k: int = 5) -> float:

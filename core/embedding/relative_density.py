@@ -3,7 +3,10 @@ even though some training record may be similar enough."""
 
 import numpy as np
 
+from core.embedding.products import tensor
 from core.progress import Progress, silent
+
+QUERIES, BLOCK = 1024, 8192
 
 
 def relative_density(
@@ -21,20 +24,22 @@ def relative_density(
     count, held = len(production), len(training)
     if count <= k or not held:
         return np.full(count, np.nan)
-    own, other = (torch.from_numpy(np.array(a, np.float32)) for a in (production, training))
-    near = min(max(k, smooth), count - 1)
-    inside, order = np.zeros(count), np.zeros((count, near), np.int64)
-    for start in range(0, count, 1024):
-        block = own[start : start + 1024]
+    own, near = tensor(production), min(max(k, smooth), count - 1)
+    order, radius = np.zeros((count, near), np.int64), torch.zeros(count, 1)
+    for start in range(0, count, QUERIES):
+        block = own[start : start + QUERIES]
         similarity = block @ own.T
         similarity[torch.arange(len(block)), torch.arange(start, start + len(block))] = -2.0
         top = similarity.topk(near, dim=1)
         order[start : start + len(block)] = top.indices.numpy()
-        radius = top.values[:, k - 1 : k] - 1e-6
-        for first in range(0, held, 8192):
-            within = block @ other[first : first + 8192].T >= radius
-            inside[start : start + len(block)] += within.sum(1).numpy()
-        progress(min(start + 1024, count), count, "Comparing local densities")
-    log = np.log(inside / (k * held / count) + 0.05)
+        radius[start : start + len(block)] = top.values[:, k - 1 : k] - 1e-6
+    inside = torch.zeros(count, dtype=torch.int64)
+    for first in range(0, held, BLOCK):
+        other = tensor(training[first : first + BLOCK]).T
+        for start in range(0, count, QUERIES):
+            some = slice(start, start + QUERIES)
+            inside[some] += (own[some] @ other >= radius[some]).sum(1)
+        progress(min(first + BLOCK, held), held, "Comparing local densities")
+    log = np.log(inside.numpy() / (k * held / count) + 0.05)
     around = order[:, : min(smooth, near)]
     return np.exp((log + log[around].sum(1)) / (1 + around.shape[1]))

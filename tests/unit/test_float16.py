@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core.actions.embeddings import choose, stored
-from core.embedding import products
+from core.embedding import nearest, products
 from core.embedding.encode import DEFAULTS
 from core.embedding.neighbours import cross_knn, knn
 from core.errors import InputError
@@ -54,11 +54,12 @@ def test_a_map_in_memory_is_not_copied(tmp_path, monkeypatch):
         held = np.load(path, mmap_mode="r")
         sizes: list[int] = []
         single = products.single
-        monkeypatch.setattr(products, "single", lambda part, s=sizes, w=single: s.append(len(part)) or w(part))
+        for module in (products, nearest):
+            monkeypatch.setattr(module, "single", lambda part, s=sizes, w=single: s.append(len(part)) or w(part))
         monkeypatch.setattr(products, "PART", 700)
         both = products.bounds(held, held)
         assert all(np.shares_memory(side, held) for side in both.rows)
-        list(products.nearest(both, K, True))
+        list(nearest.nearest(both, K, True))
         assert (
             0 < max(sizes, default=1) <= max(700, products.COLUMNS) and sizes.count(3000) <= 3
         )  # the columns of 3 blocks of rows
