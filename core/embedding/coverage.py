@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from core.embedding.balls import inside_radius
 from core.embedding.chance import RESAMPLES, intervals, thin_cut
 from core.embedding.hole_chance import Rules, Verdict, chance_holes
 from core.embedding.linking import link, usual_link
@@ -58,10 +59,10 @@ def run(inputs: Inputs) -> Output:
     threshold, looked = own_quantile(train, keys, float(params["quantile"]), part(inputs.progress, 0.4, 0.7))
     # No vector, no verdict: such records count neither as covered nor as holes.
     far = np.nan_to_num(best, nan=-2.0) < threshold
-    density, cut = distinct_density(train, prod, prod_keys, params, part(inputs.progress, 0.7, 0.8))
+    density, cut, inside = distinct_density(train, prod, prod_keys, params, part(inputs.progress, 0.7, 0.8))
     thin = np.nan_to_num(density, nan=1.0) < cut["cut"]
     covered = ~far & ~thin
-    numbers = distinct_coverage(train, prod, prod_keys, int(params["k"]), int(params["seed"]))
+    numbers = distinct_coverage(train, prod, prod_keys, int(params["k"]), int(params["seed"]), inside)
     inputs.progress(800, 1000, "Looking for holes")
     least = float(params["link"]) or usual_link(prod, int(params["seed"]))
     hole, holes = find_holes(inputs, prod, has & ~covered, nearest, best, ids, prod_ids, least)
@@ -132,18 +133,19 @@ def own_quantile(
 
 def distinct_density(
     train: np.ndarray, prod: np.ndarray, keys: np.ndarray, params, progress
-) -> tuple[np.ndarray, dict]:
-    """Relative density (N,) of each production record, computed over the distinct texts, NaN without a vector; and the cut below
-    which it is thin (core.embedding.chance)."""
-    out = np.full(len(prod), np.nan)
+) -> tuple[np.ndarray, dict, np.ndarray | None]:
+    """Relative density (N,) of each production record, computed over the distinct texts, NaN without a vector; the cut below
+    which it is thin (core.embedding.chance); training records in the ball of each distinct text (None where there are no balls)."""
+    inside, out = None, np.full(len(prod), np.nan)
     has, mine = has_vector(prod), has_vector(train)
     _, first, back = np.unique(keys[has].astype(str), return_index=True, return_inverse=True)
     rows = np.flatnonzero(has)[first]
     k, texts, pool = int(params["k"]), prod[rows], train if mine.all() else train[mine]
-    if has.any():
-        out[has] = relative_density(texts, pool, k, progress=part(progress, 0.0, 0.5))[back]
+    if len(texts) > k and len(pool):
+        inside = inside_radius(texts, pool, k, part(progress, 0.0, 0.5))
+        out[has] = relative_density(texts, pool, k, inside=inside)[back]
     most, level, seed = float(params["thin"]), float(params["level"]), int(params["seed"])
-    return out, thin_cut(texts, pool, level, most, k, seed, part(progress, 0.5, 1.0))
+    return out, thin_cut(texts, pool, level, most, k, seed, part(progress, 0.5, 1.0)), inside
 
 
 def share_intervals(
