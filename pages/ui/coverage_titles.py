@@ -6,10 +6,8 @@ from core.actions import titling as step
 from core.errors import QuadrantError
 from core.steps import current, params_of, set_params
 from core.workspace import Dataset, Result, Workspace
-from pages.ui import jobs, state
+from pages.ui import endpoint, jobs, state
 from pages.ui.safe import literal
-
-PLACES = "Ollama answers at `http://localhost:11434/v1`, vLLM at `http://localhost:8000/v1`, llama.cpp at `http://localhost:8080/v1`."
 
 
 def panel(workspace: Workspace, data: Dataset, found: Result) -> None:
@@ -29,32 +27,16 @@ def panel(workspace: Workspace, data: Dataset, found: Result) -> None:
 
 def _form(workspace: Workspace, found: Result, params: dict) -> None:
     with st.form("coverage.titles_form", border=False):
-        first, second, third = st.columns([2.4, 1.6, 1.6])
-        url = first.text_input(
-            "Address", params["url"], key="coverage.titles_url", placeholder="http://localhost:11434/v1", help=PLACES
-        )
-        model = second.text_input("Model", params["model"], key="coverage.titles_model", placeholder="llama3.1:8b")
-        variable = third.text_input(
-            "Key: name of its environment variable", params["key_variable"], key="coverage.titles_key",
-            placeholder="empty for a local server",
-            help="The key itself is read from the environment when asking; it is never stored or shown.",
-        )  # fmt: skip
+        given = endpoint.place(params, "coverage.titles")
         a, b, c = st.columns(3)
         texts = a.number_input(
             "Texts of each cluster", 0, 50, int(params["texts"]), key="coverage.titles_texts",
             help=f"The most typical ones, the first {params['characters']:,} characters of each; 0 sends the terms alone.",
         )  # fmt: skip
-        price_in = b.number_input(
-            "Price of a million tokens read", 0.0, None, state.remembered("quadrant.price_in", 0.0), key="coverage.titles_in",
-            help="In any currency, from your provider's list; 0 for a local server.",
-        )  # fmt: skip
-        price_out = c.number_input(
-            "… written", 0.0, None, state.remembered("quadrant.price_out", 0.0), key="coverage.titles_out"
-        )
+        costs = endpoint.prices(b, c, "coverage.titles")
         if st.form_submit_button("Count what would be sent"):
-            state.remember("quadrant.price_in", price_in)
-            state.remember("quadrant.price_out", price_out)
-            given = {"url": url.strip(), "model": model.strip(), "key_variable": variable.strip(), "texts": int(texts)}
+            endpoint.remember(costs)
+            given |= {"texts": int(texts)}
             state.remember("coverage.titles_asked", {"given": given, "clusters": found.key})
 
 
@@ -104,13 +86,7 @@ def _said(plan: step.Sending) -> None:
         f"Terms and typical texts of **{len(plan.left):,} clusters** would go to **{literal(plan.to.host)}**: about "
         f"{plan.tokens_in:,} tokens read, {plan.tokens_out:,} written.{more}"
     )
-    price_in, price_out = state.remembered("quadrant.price_in", 0.0), state.remembered("quadrant.price_out", 0.0)
-    cost = plan.cost(price_in, price_out)
-    shown = f"{cost:,.2f}" if cost >= 0.01 else f"{cost:.4f}"
-    said = f"About {shown} at your prices." if price_in or price_out else "No price was given, so no cost is counted."
-    st.caption(
-        f"{said} Tokens are estimated (a token for four letters), a third off at times; a model that thinks writes more."
-    )
+    st.caption(endpoint.estimate(plan.cost))
 
 
 def _result(workspace: Workspace, told: Result | None, clusters: int) -> None:

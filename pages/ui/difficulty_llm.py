@@ -7,7 +7,7 @@ from core.influence.difficulty import llm_difficulty as step
 from core.influence.difficulty import rater
 from core.steps import current, params_of, set_params
 from core.workspace import Dataset, Workspace
-from pages.ui import jobs, state
+from pages.ui import endpoint, jobs, state
 from pages.ui.safe import literal
 
 
@@ -16,43 +16,17 @@ def panel(workspace: Workspace, data: Dataset) -> None:
     _result(workspace)
     params = params_of(workspace, "llm_difficulty")
     with st.form("quadrant.llm", border=True):
-        st.markdown(
-            "**Where to ask.** Ollama answers at `http://localhost:11434/v1`, vLLM at `http://localhost:8000/v1`, llama.cpp at "
-            "`http://localhost:8080/v1`."
-        )
-        first, second, third = st.columns([2.4, 1.6, 1.6])
-        url = first.text_input(
-            "Address", params["url"], key="quadrant.llm_url", placeholder="http://localhost:11434/v1"
-        )
-        model = second.text_input("Model", params["model"], key="quadrant.llm_model", placeholder="llama3.1:8b")
-        variable = third.text_input(
-            "Key: name of its environment variable", params["key_variable"], key="quadrant.llm_key",
-            placeholder="empty for a local server",
-            help="The key itself is read from the environment when asking; it is never stored or shown.",
-        )  # fmt: skip
+        st.markdown(f"**Where to ask.** {endpoint.PLACES}")
+        given = endpoint.place(params, "quadrant.llm")
         a, b, c, d = st.columns(4)
         count = a.number_input(
             "Records", 0, None, int(params["records"]), key="quadrant.llm_records", help="Drawn by chance; 0 = all."
         )
         at_once = b.number_input("Requests at once", 1, 64, int(params["at_once"]), key="quadrant.llm_at_once")
-        price_in = c.number_input(
-            "Price of a million tokens read", 0.0, None, state.remembered("quadrant.price_in", 0.0), key="quadrant.llm_in",
-            help="In any currency, from your provider's list; 0 for a local server.",
-        )  # fmt: skip
-        price_out = d.number_input(
-            "… written", 0.0, None, state.remembered("quadrant.price_out", 0.0), key="quadrant.llm_out"
-        )
+        costs = endpoint.prices(c, d, "quadrant.llm")
         if st.form_submit_button("Count what would be sent"):
-            state.remember("quadrant.price_in", price_in)
-            state.remember("quadrant.price_out", price_out)
-            given = {
-                "url": url.strip(),
-                "model": model.strip(),
-                "key_variable": variable.strip(),
-                "records": int(count),
-                "at_once": int(at_once),
-            }
-            _count(workspace, data, given)
+            endpoint.remember(costs)
+            _count(workspace, data, given | {"records": int(count), "at_once": int(at_once)})
     with st.expander(f"What is asked (prompt {rater.PROMPT_VERSION})"):
         st.text(rater.SYSTEM)
         st.caption(
@@ -106,19 +80,8 @@ def _consent(workspace: Workspace, data: Dataset, given: dict) -> None:
                 f"**{found.records:,} records** would go to **{literal(found.host)}**: about {found.tokens_in:,} tokens read, "
                 f"{found.tokens_out:,} written.{known}"
             )
-            price_in, price_out = (
-                state.remembered("quadrant.price_in", 0.0),
-                state.remembered("quadrant.price_out", 0.0),
-            )
-            cost = found.cost(price_in, price_out)
-            said = (
-                f"About {cost:,.2f} at your prices."
-                if price_in or price_out
-                else "No price was given, so no cost is counted."
-            )
             st.caption(
-                f"{said} Tokens are estimated (a token for four letters), a third off at times; a model that thinks writes more. "
-                f"An answer that cannot be read is asked for again, at most {step.TRIES} times in all."
+                f"{endpoint.estimate(found.cost)} An answer that cannot be read is asked for again, at most {step.TRIES} times in all."
             )
             if found.cut:
                 st.caption(

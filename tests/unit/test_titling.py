@@ -9,17 +9,6 @@ from core.influence.difficulty import llm_difficulty
 from core.steps import current, params_of, plan, run_step, set_params
 from core.workspace import Output
 from tests.embedding_data import dataset, workspace
-from tests.unit.test_difficulty_llm import Fake
-
-
-@pytest.fixture
-def fake(monkeypatch):
-    """A local server that answers as it is told; waits are short."""
-    found = Fake()
-    monkeypatch.setattr(llm_difficulty, "BACKOFF", 0.01)
-    yield found
-    found.server.shutdown()
-    found.server.server_close()
 
 
 @pytest.fixture
