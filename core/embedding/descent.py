@@ -18,6 +18,7 @@ from core.progress import Progress, silent
 REPULSIONS = 5
 CELLS = 4096  # of a table of forces
 FAR = 4.0  # a force is cut at this, as in umap-learn
+STEP = 0.25  # the first; umap-learn begins with 1, but moves one end of an edge after the other, and what moves at once swings
 
 
 @lru_cache(maxsize=8)
@@ -54,9 +55,8 @@ def descend(
     seed: int,
     min_dist: float,
     progress: Progress = silent,
-    first_step: float = 1.0,
 ) -> np.ndarray:
-    """(N, d) float32 layout of a symmetric CSR graph of strengths (N, N) from `start` (N, d); steps fall from `first_step` to 0."""
+    """(N, d) float32 layout of a symmetric CSR graph of strengths (N, N) from `start` (N, d)."""
     pull, push = forces(min_dist)
     here = np.array(start, np.float32, order="C")
     # Edges that would not be drawn once in all epochs are left out, as in umap-learn.
@@ -64,7 +64,7 @@ def descend(
     work = _kernels(here.shape[1])
     there = np.empty_like(here)
     for epoch in range(epochs):
-        size = np.float32(first_step * (1 - epoch / epochs))
+        size = np.float32(STEP * (1 - epoch / epochs))
         work.step(here, there, strengths.indptr, strengths.indices, often, pull, push, size, epoch, seed)
         here, there = there, here
         if epoch % 10 == 0:
@@ -83,8 +83,10 @@ def settle_in(
 ) -> np.ndarray:
     """(M, d) float32: new points moved from `start` among the fixed points of `layout` (N, d) by their edges (M, k).
 
-    Steps begin at a quarter, as in UMAP.transform. A point moves alone: with its row of edges it would come to lie in the same place
-    whatever else is placed. (umap-learn draws a point's strongest edge in proportion to the strongest of all points; here always.)
+    A point moves alone: with its row of edges it would come to lie in the same place whatever else is placed. (umap-learn draws a
+    point's strongest edge in proportion to the strongest of all points; here always.) And it is pulled twice for each draw, as the
+    points of the layout were, where UMAP.transform pulls once and pushes as often: that drives new points to the rim. Of
+    held-out records, .24 instead of .21 (sample data), .45 instead of .43 (MedQuAD and CLINC150) of the 15 nearest are kept.
     """
     pull, push = forces(min_dist)
     out = np.ascontiguousarray(start, np.float32).copy()
@@ -157,10 +159,10 @@ def _kernels(width: int) -> SimpleNamespace:
             state = scramble(np.uint64(seed) * add + np.uint64(ends[n, 0]))
             for epoch in range(epochs):
                 now, later = np.float32(epoch), np.float32(epoch + 1)
-                size = np.float32(0.25 * (1 - epoch / epochs))
+                size = np.float32(STEP * (1 - epoch / epochs))
                 for e in range(ends.shape[1]):
                     if int(later * often[n, e]) > int(now * often[n, e]):
-                        moved(at, n, fixed, ends[n, e], pull, size)
+                        moved(at, n, fixed, ends[n, e], pull, two * size)
                         for _ in range(REPULSIONS):
                             state += add
                             k = np.int64(((scramble(state) >> half) * count) >> half)

@@ -23,11 +23,11 @@ DEFAULTS: dict[str, Any] = {
     "edition": 1,  # raise it to lay out anew instead of keeping the places of an earlier version's records
 }
 FEWEST = 15  # below, neighbours say nothing: a PCA is shown
-FEW = 1000  # records up to which a layout begins at principal components; above, at the places of groups
+FEW = 250  # records up to which a layout begins at principal components; above, at the places of groups
 EPOCHS = (
-    (FEW, 500),
+    (2000, 500),
     (20_000, 200),
-)  # up to so many records; 100 above: twice as many raise trustworthiness by .005 or less
+)  # up to so many records, else 100: twice as many raise trustworthiness by .005 or less
 FIDELITY_SAMPLE = 2000
 FIDELITY_NEIGHBOURS = 15
 
@@ -163,7 +163,7 @@ def draw(
             strengths, spread_out(principal(vectors, 2)), epochs, seed, progress=progress, device=device
         ), epochs
     start = first_places(vectors, seed or 0)
-    return lay_out(strengths, start, epochs, seed, progress=progress, first_step=0.25), epochs
+    return lay_out(strengths, start, epochs, seed, progress=progress), epochs
 
 
 @dataclass(frozen=True)

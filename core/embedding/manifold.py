@@ -78,23 +78,21 @@ def lay_out(
     min_dist: float = MIN_DIST,
     progress: Progress = silent,
     device: str = "cpu",
-    first_step: float = 1.0,
 ) -> np.ndarray:
     """(N, d) float32 layout of a graph from `start` (N, d), by one of ENGINES: with a seed the same each time, on all cores.
 
     None: umap-learn's own optimiser on all cores, another layout each time. On a GPU ("cuda"): cuML's, from a start of its own.
-    Steps fall from `first_step` to 0: a quarter, as in UMAP.transform, where the start is a layout already.
     """
     if device == "cuda":
         return _on_gpu(strengths, start, epochs, seed, min_dist)
     if seed is not None:
         from core.embedding.descent import descend
 
-        return descend(strengths, start, epochs, seed, min_dist, progress, first_step)
+        return descend(strengths, start, epochs, seed, min_dist, progress)
     umap = _umap()
     a, b = umap.find_ab_params(SPREAD, min_dist)
     placed, _ = umap.simplicial_set_embedding(
-        None, strengths.copy(), start.shape[1], first_step, a, b, 1.0, 5, epochs, start, np.random.RandomState(), "cosine", {},
+        None, strengths.copy(), start.shape[1], 1.0, a, b, 1.0, 5, epochs, start, np.random.RandomState(), "cosine", {},
         False, {}, False, parallel=True,
     )  # fmt: skip
     return np.asarray(placed, np.float32)
@@ -145,8 +143,8 @@ def place_by(
 ) -> np.ndarray:
     """(M, d) float32 positions in a layout that does not move, from the nearest points of it (M, k): the way of UMAP.transform.
 
-    A new point starts at the mean of its nearest, weighted by membership strength, and is then refined by the same attraction and
-    repulsion against them (100 epochs, 30 above 10,000 points). NaN for a row without neighbours.
+    A new point starts at the mean of its nearest, weighted by membership strength, and is then refined by attraction and repulsion
+    against them (core.embedding.descent; 100 epochs, 30 above 10,000 points). NaN for a row without neighbours.
     """
     from core.embedding.descent import settle_in
 
