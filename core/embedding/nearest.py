@@ -32,27 +32,29 @@ def nearest(
     import torch
 
     left, right = both.short
-    columns = np.full((len(left), k), -1, np.int64)
-    products = np.full((len(left), k), -np.inf, np.float32)
+    kept = len(left) if same else ROWS  # rows whose best are held: all, where later rows are columns of earlier blocks
     threads = torch.get_num_threads()
     with ThreadPoolExecutor(threads) as pool:
 
         def share(work: Any, begin: int, end: int, *given: Any) -> None:
             """work(…, start, stop) of equal parts of begin..end, a thread each."""
             cuts = [begin + (end - begin) * n // threads for n in range(threads + 1)]
-            list(pool.map(lambda start, stop: work(*given, columns, products, start, stop), cuts[:-1], cuts[1:]))
+            list(pool.map(lambda start, stop: work(*given, start, stop), cuts[:-1], cuts[1:]))
 
         for first in range(0, len(left), ROWS):
             last = min(first + ROWS, len(left))
+            if first % kept == 0:
+                columns, products = np.full((kept, k), -1, np.int64), np.full((kept, k), -np.inf, np.float32)
             mine, x = slice(first, last), single(both.rows[0][first:last])
+            best = (columns[first % kept :][: last - first], products[first % kept :][: last - first])
             for column in range(first if same else 0, len(right), COLUMNS):
                 others = slice(column, column + COLUMNS)
                 keys, y = block(both, mine, others), single(both.rows[1][others])
                 about = (keys, values(), both.slack, OUTPUT, x, y, first, column)
-                share(_kernels().by_row, 0, len(keys), *about, same)
+                share(_kernels().by_row, 0, len(keys), *about, same, *best)
                 if same:
-                    share(_kernels().by_column, max(column, last), column + keys.shape[1], *about)
-            yield first, columns[first:last], products[first:last]
+                    share(_kernels().by_column, max(column, last), column + keys.shape[1], *about, columns, products)
+            yield first, *best
             progress(*_done(last, len(left), same), "Comparing records")
 
 
@@ -134,8 +136,8 @@ def _kernels() -> SimpleNamespace:
                 row[c] ^= (row[c] >> 15) & 0x7FFF
             if same and column <= n < column + row.size:
                 row[n - column] = LOWEST
-            reach = products[n, -1] - np.float32(2 / STEPS)
-            if columns[n, -1] < 0:
+            reach = products[r, -1] - np.float32(2 / STEPS)
+            if columns[r, -1] < 0:
                 best[:] = -np.inf
                 over = np.int16(LOWEST)
                 for begin in range(0, row.size, WIDE):
@@ -151,7 +153,7 @@ def _kernels() -> SimpleNamespace:
                 if highest(few) >= cut:
                     for c in range(begin, begin + few.size):
                         if row[c] >= cut:
-                            reach = max(reach, insert(columns[n], products[n], column + c, dot(x[r], y[c])))
+                            reach = max(reach, insert(columns[r], products[r], column + c, dot(x[r], y[c])))
                             cut = needed(reach, slack, output)
 
     @njit(nogil=True)
