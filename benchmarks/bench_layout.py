@@ -30,7 +30,7 @@ print(f"| map of {len(vectors):,}, fresh process, compilation included | {wall:.
 
 
 def ours(vectors: np.ndarray) -> np.ndarray:
-    from core.embedding.layout import draw
+    from core.embedding.coarse import draw
     from core.embedding.neighbours import knn
 
     return draw(vectors, *knn(vectors, 30), 15, 0, 42)[0]

@@ -8,26 +8,21 @@ import numpy as np
 import pyarrow as pa
 
 from core.embedding import keeping
-from core.embedding.coarse import first_places
-from core.embedding.manifold import gpu_ready, graph, lay_out, place, place_by, principal, spread_out
+from core.embedding.coarse import draw
+from core.embedding.manifold import gpu_ready, place, place_by, principal
 from core.embedding.neighbours import check_same_space, has_vector
 from core.errors import InputError
-from core.progress import Progress, part, silent
+from core.progress import Progress, part
 from core.workspace import Inputs, Output, Result
 
 DEFAULTS: dict[str, Any] = {
     "mode": "reproducible",  # or "parallel": umap-learn's own optimiser, another layout each time
     "seed": 42,
     "neighbours": 15,
-    "epochs": 0,  # 0: as EPOCHS says
+    "epochs": 0,  # 0: by the number of records (core.embedding.coarse)
     "edition": 1,  # raise it to lay out anew instead of keeping the places of an earlier version's records
 }
 FEWEST = 15  # below, neighbours say nothing: a PCA is shown
-FEW = 250  # records up to which a layout begins at principal components; above, at the places of groups
-EPOCHS = (
-    (2000, 500),
-    (20_000, 200),
-)  # up to so many records, else 100: twice as many raise trustworthiness by .005 or less
 FIDELITY_SAMPLE = 2000
 FIDELITY_NEIGHBOURS = 15
 
@@ -143,27 +138,6 @@ def fit(
     progress(800, 1000, f"Placing {len(rest):,} records")
     out[rest] = place_by(chosen.indices[rest, :width], chosen.similarity[rest, :width], layout, seed)
     return out[rows], pool, info
-
-
-def draw(
-    vectors: np.ndarray,
-    indices: np.ndarray,
-    similarity: np.ndarray,
-    neighbours: int,
-    epochs: int,
-    seed: int | None,
-    progress: Progress = silent,
-    device: str = "cpu",
-) -> tuple[np.ndarray, int]:
-    """(N, 2) layout of unit vectors with their nearest (N, k), and the epochs it took: as given, or by EPOCHS for 0."""
-    epochs = epochs or next((most for count, most in EPOCHS if len(vectors) <= count), 100)
-    strengths = graph(indices, similarity, neighbours)
-    if len(vectors) <= FEW or device == "cuda":
-        return lay_out(
-            strengths, spread_out(principal(vectors, 2)), epochs, seed, progress=progress, device=device
-        ), epochs
-    start = first_places(vectors, seed or 0)
-    return lay_out(strengths, start, epochs, seed, progress=progress), epochs
 
 
 @dataclass(frozen=True)

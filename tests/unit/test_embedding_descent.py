@@ -88,12 +88,12 @@ def test_forces_read_from_the_tables_are_the_published_ones():
 def test_places_of_groups_make_a_truer_map_than_principal_components_in_fewer_epochs(count):
     vectors, truth = unit_blobs(count, groups=40, width=64)
     near = knn(vectors, 14)
-    placed, epochs = layout.draw(vectors, *near, 15, 0, 42)
+    placed, epochs = coarse.draw(vectors, *near, 15, 0, 42)
     from_components = lay_out(graph(*near, 15), spread_out(principal(vectors, 2)), 2 * epochs, 42)
     rows = np.arange(count)
     trust = [layout.fidelity(vectors, points, rows)["trustworthiness"] for points in (placed, from_components)]
-    assert epochs == (500 if count <= 2000 else 200) and trust[0] > trust[1] - 0.002
-    assert np.array_equal(layout.draw(vectors, *near, 15, 0, 42)[0], placed)
+    assert epochs == (500 if count <= 2000 else 300) and trust[0] > trust[1] - 0.002
+    assert np.array_equal(coarse.draw(vectors, *near, 15, 0, 42)[0], placed)
     labels, centres = coarse.groups(vectors, 100, 3)
     assert labels.max() + 1 == len(centres) <= 100 and np.allclose(np.linalg.norm(centres, axis=1), 1, atol=1e-5)
     # each centre is the direction of its group's sum
@@ -132,7 +132,7 @@ def test_new_points_lie_as_far_in_as_those_of_the_layout():
     vectors = np.random.default_rng(1).standard_normal((700, 24)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     old, new = vectors[:600], vectors[600:]
-    fixed, _ = layout.draw(old, *knn(old, 30), 15, 0, 42)
+    fixed, _ = coarse.draw(old, *knn(old, 30), 15, 0, 42)
     placed = place(new, old, fixed, 15, 42)
     out = [np.median(np.linalg.norm(points - fixed.mean(0), axis=1)) for points in (placed, fixed)]
     assert 0.8 < out[0] / out[1] < 1.1
