@@ -102,7 +102,7 @@ def run(inputs: Inputs) -> Output:
         points = np.vstack([points, placed])
         info |= {
             "placed": len(placed),
-            "placement": "UMAP transform on exact neighbours; the training layout does not move",
+            "placement": "among their nearest training records, found exactly; the training layout does not move",
         }
     record_ids = pa.concat_arrays(
         [chunk.cast(pa.string()) for c in ids for chunk in c.chunks] or [pa.array([], pa.string())]

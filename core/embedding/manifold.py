@@ -141,7 +141,7 @@ def place(
 def place_by(
     indices: np.ndarray, similarity: np.ndarray, layout: np.ndarray, seed: int | None, min_dist: float = MIN_DIST
 ) -> np.ndarray:
-    """(M, d) float32 positions in a layout that does not move, from the nearest points of it (M, k): the way of UMAP.transform.
+    """(M, d) float32 positions in a layout that does not move, from the nearest points of it (M, k), much as UMAP.transform.
 
     A new point starts at the mean of its nearest, weighted by membership strength, and is then refined by attraction and repulsion
     against them (core.embedding.descent; 100 epochs, 30 above 10,000 points). NaN for a row without neighbours.

@@ -33,8 +33,9 @@ MEANING = """
 
 **Distances between far groups, their sizes and their order mean nothing** in a UMAP. Only "these are alike" does.
 
-**Reproducible** mode draws the same map again from the same data, on every core; **parallel** is umap-learn's own optimiser and
-draws another each time: what both show is there.
+Groups of like records are laid out first, then each record from the place of its group. **Reproducible** mode draws the same map
+again from the same data, on every core; **parallel** is umap-learn's own optimiser and draws another each time: what both show
+is there.
 
 A **new version of the data keeps the map of the old one**: records that did not change stay exactly where they were and new ones are
 placed among them, so versions can be compared in place. Settings has a button that lays it out anew. **Large sets** are laid out by a
