@@ -66,7 +66,7 @@ STEPS: dict[str, Step] = {
         needs=("embed", "embed:production"), asked=True,
     ),
     "coverage": Step(
-        "core.embedding.coverage:run", 5, "Look for holes against production", ("training", "production"),
+        "core.embedding.coverage:run", 6, "Look for holes against production", ("training", "production"),
         needs=("embed", "embed:production", "clusters"),
     ),
     "proxy": Step("core.influence.proxy:run", 1, "Train the proxy model", ("training", "validation?")),

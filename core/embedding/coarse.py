@@ -11,7 +11,7 @@ import numpy as np
 from core.embedding.manifold import BLOCK, graph, lay_out, nudged, principal, spread_out
 from core.embedding.neighbours import cross_knn, knn
 from core.embedding.products import single
-from core.progress import Progress, silent
+from core.progress import Progress, part, silent
 
 FEW = 250  # records up to which a layout begins at principal components
 MEMBERS = 16  # of a group, on average
@@ -38,27 +38,31 @@ def draw(
     """(N, 2) layout of unit vectors with their nearest (N, k), and the epochs it took: as given, or by EPOCHS for 0."""
     epochs = epochs or next((number for most, number in EPOCHS if len(vectors) <= most), LEAST)
     strengths = graph(indices, similarity, neighbours)
-    start = first_places(vectors, seed or 0)
-    return lay_out(strengths, start, epochs, seed, progress=progress, device=device), epochs
+    if device == "cuda":  # begins by itself
+        start = np.zeros((len(vectors), 2), np.float32)
+    else:
+        start = first_places(vectors, seed or 0, part(progress, 0.0, 0.25))
+    return lay_out(strengths, start, epochs, seed, progress=part(progress, 0.25, 1.0), device=device), epochs
 
 
-def first_places(vectors: np.ndarray, seed: int) -> np.ndarray:
+def first_places(vectors: np.ndarray, seed: int, progress: Progress = silent) -> np.ndarray:
     """(N, 2) float32 where the layout of unit vectors begins: up to FEW principal components, else the places of groups."""
     if len(vectors) <= FEW:
         return spread_out(principal(vectors, 2))
-    labels, centres = groups(vectors, len(vectors) // MEMBERS, seed)
-    placed, _ = draw(centres, *knn(centres, NEIGHBOURS - 1), NEIGHBOURS, 0, seed)
+    labels, centres = groups(vectors, len(vectors) // MEMBERS, seed, part(progress, 0.0, 0.5))
+    near = knn(centres, NEIGHBOURS - 1)
+    placed, _ = draw(centres, *near, NEIGHBOURS, 0, seed, part(progress, 0.5, 1.0))
     places = placed[labels] - placed[labels].mean(0)
     reach = float(np.sqrt((places**2).sum(1).mean()))
     return nudged(places * (REACH / max(reach, 1e-6)))
 
 
-def groups(vectors: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def groups(vectors: np.ndarray, count: int, seed: int, progress: Progress = silent) -> tuple[np.ndarray, np.ndarray]:
     """(N,) labels of the nearest of `count` records drawn by chance, and the mean directions (groups, d) float32 of the groups."""
     from scipy.sparse import csr_matrix
 
     drawn = np.sort(np.random.default_rng(seed).choice(len(vectors), count, replace=False))
-    nearest = cross_knn(vectors, vectors[drawn], 1)[0][:, 0]
+    nearest = cross_knn(vectors, vectors[drawn], 1, progress)[0][:, 0]
     kept, labels = np.unique(nearest, return_inverse=True)  # a copy of a drawn record draws nothing to itself
     sums = np.zeros((len(kept), vectors.shape[1]), np.float32)
     for start in range(0, len(vectors), BLOCK):

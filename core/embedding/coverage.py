@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from core.embedding.balls import inside_radius
+from core.embedding.balls import inside_and_nearest
 from core.embedding.chance import RESAMPLES, intervals, thin_cut
 from core.embedding.hole_chance import Rules, Verdict, chance_holes
 from core.embedding.linking import link, usual_link
 from core.embedding.neighbours import check_same_space, cross_knn, has_vector, knn
 from core.embedding.radii import distinct_coverage
-from core.embedding.relative_density import relative_density
+from core.embedding.relative_density import SMOOTH, relative_density
 from core.embedding.terms import name_rows, titles
 from core.embedding.texts import texts_of
 from core.progress import part
@@ -142,8 +142,8 @@ def distinct_density(
     rows = np.flatnonzero(has)[first]
     k, texts, pool = int(params["k"]), prod[rows], train if mine.all() else train[mine]
     if len(texts) > k and len(pool):
-        inside = inside_radius(texts, pool, k, part(progress, 0.0, 0.5))
-        out[has] = relative_density(texts, pool, k, inside=inside)[back]
+        counted = inside_and_nearest(texts, pool, k, SMOOTH, part(progress, 0.0, 0.5))
+        inside, out[has] = counted[0], relative_density(texts, pool, k, counted=counted)[back]
     most, level, seed = float(params["thin"]), float(params["level"]), int(params["seed"])
     return out, thin_cut(texts, pool, level, most, k, seed, part(progress, 0.5, 1.0)), inside
 

@@ -38,6 +38,8 @@ def _memberships(indices: np.ndarray, similarity: np.ndarray, target: float, loc
     """(N, columns) sparse matrix of `_strengths`."""
     from scipy.sparse import csr_matrix
 
+    if indices.size and indices.min() < 0:
+        raise ValueError("A record without neighbours is no part of a neighbour graph.")
     count, width = similarity.shape
     blocks = [_strengths(similarity[s : s + BLOCK], target, local) for s in range(0, count, BLOCK)]
     strength = np.concatenate(blocks) if blocks else np.zeros((0, width), np.float32)

@@ -65,7 +65,7 @@ def _done(rows: int, of: int, same: bool) -> tuple[int, int]:
 
 @lru_cache(maxsize=1)
 def _kernels() -> SimpleNamespace:
-    """The loops over a block, compiled on first use (some seconds, less when numba finds its cache)."""
+    """The loops over a block, compiled on first use (two or three seconds in each process)."""
     from numba import njit
 
     @njit(nogil=True)

@@ -115,7 +115,7 @@ def _key(values: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _kernels() -> Any:
-    """The loops over a block, compiled on first use (about a second, less when numba finds its cache)."""
+    """The loops over a block, compiled on first use (about a second in each process)."""
     from types import SimpleNamespace
 
     from numba import njit

@@ -3,39 +3,31 @@ even though some training record may be similar enough."""
 
 import numpy as np
 
-from core.embedding.balls import QUERIES, inside_radius
-from core.embedding.products import tensor
+from core.embedding.balls import inside_and_nearest
 from core.progress import Progress, silent
+
+SMOOTH = 8
 
 
 def relative_density(
     production: np.ndarray,
     training: np.ndarray,
     k: int = 5,
-    smooth: int = 8,
+    smooth: int = SMOOTH,
     progress: Progress = silent,
-    inside: np.ndarray | None = None,
+    counted: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> np.ndarray:
     """(N,) float64 >= 0: training records per production record near each production record, over the same ratio in the whole.
 
     About 1 where both are equally frequent, 0.5 where training is half as dense as production. For one record the ball reaches to its
     k-th nearest other production record (as in Naeem et al. 2020); the log ratio, 0.05 added to it, is then averaged over the record
     and its `smooth` nearest production records, because a hole is a region and one ball holds few points. NaN with no more than k
-    production records, or no training. Rows are unit vectors of distinct texts; copies would have balls of radius 0.
-    `inside`: training records in each ball (core.embedding.balls), where they are counted already.
+    production records, or no training. Rows are unit vectors (to the rounding of float16) of distinct texts; copies would have
+    balls of radius 0. `counted`: by core.embedding.balls.inside_and_nearest, where that is known already.
     """
-    import torch
-
     count, held = len(production), len(training)
     if count <= k or not held:
         return np.full(count, np.nan)
-    if inside is None:
-        inside = inside_radius(production, training, k, progress)
-    own, near = tensor(production), min(smooth, count - 1)
-    around = np.zeros((count, near), np.int64)
-    for start in range(0, count, QUERIES):
-        similarity = own[start : start + QUERIES] @ own.T
-        similarity[torch.arange(len(similarity)), torch.arange(start, start + len(similarity))] = -2.0
-        around[start : start + QUERIES] = similarity.topk(near, dim=1).indices.numpy()
+    inside, around = counted or inside_and_nearest(production, training, k, smooth, progress)
     log = np.log(inside / (k * held / count) + 0.05)
     return np.exp((log + log[around].sum(1)) / (1 + around.shape[1]))

@@ -52,6 +52,6 @@ def estimate(cost: Callable[[float, float], float]) -> str:
     """What is said of the cost, given prices of a million tokens read and written."""
     read, written = known("in"), known("out")
     spent = cost(read, written)
-    shown = f"{spent:,.2f}" if spent >= 0.01 else f"{spent:.4f}"
-    said = f"About {shown} at your prices." if read or written else "No price was given, so no cost is counted."
+    shown = f"about {spent:,.2f}" if spent >= 0.01 or not spent else "less than 0.01"
+    said = f"{shown.capitalize()} at your prices." if read or written else "No price was given, so no cost is counted."
     return f"{said} Tokens are estimated (a token for four letters), a third off at times; a model that thinks writes more."

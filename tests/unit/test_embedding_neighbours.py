@@ -53,6 +53,8 @@ def test_agrees_with_sorting_and_follows_a_permutation(seed, count, k):
 
 @pytest.mark.parametrize(("rows", "columns"), [(32, 40), (40, 32), (64, 64), (7, 300), (299, 13)])
 def test_many_blocks_and_threads_give_what_one_gives_and_ties_go_by_position(monkeypatch, rows, columns):
+    import torch
+
     random = np.random.default_rng(0)
     vectors = unit(np.concatenate([random.standard_normal((260, 8)), random.choice([-1.0, 0.5, 1.0], (140, 8))]))
     vectors[300:330] = vectors[:30]  # copies and a coarse grid: many products are equal
@@ -62,8 +64,14 @@ def test_many_blocks_and_threads_give_what_one_gives_and_ties_go_by_position(mon
     whole = knn(vectors, 25)
     monkeypatch.setattr(nearest, "ROWS", rows)
     monkeypatch.setattr(nearest, "COLUMNS", columns)
-    blocked = knn(vectors, 25)
-    assert np.array_equal(whole[0], blocked[0]) and np.array_equal(whole[1], blocked[1])
+    threads = torch.get_num_threads()
+    try:
+        for number in (1, 3, threads):
+            torch.set_num_threads(number)
+            blocked = knn(vectors, 25)
+            assert np.array_equal(whole[0], blocked[0]) and np.array_equal(whole[1], blocked[1])
+    finally:
+        torch.set_num_threads(threads)
     # float32 may round a product to the step beside; where it does not, the order is that of brute force
     sure = np.take_along_axis(steps, wanted, 1) / nearest.STEPS
     assert np.allclose(whole[1], sure, atol=2e-6) and (whole[0] == wanted).mean() > 0.98
