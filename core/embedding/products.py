@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.errors import InputError
+
 if TYPE_CHECKING:
     import torch
 
@@ -42,6 +44,8 @@ def bounds(left: np.ndarray, right: np.ndarray, threshold: float | None = None) 
 
     With a threshold the bounds are upper ones, on as many principal components as is cheapest on a sample. Without one they keep
     all columns, and a product differs from its bound by at most the slack, to either side.
+
+    Errors: InputError for rows with NaN or infinity.
     """
     import torch
 
@@ -56,6 +60,10 @@ def bounds(left: np.ndarray, right: np.ndarray, threshold: float | None = None) 
         errors.append(error)
         sizes.append(size)
     (a, b), (s, t) = ((v[0], v[-1]) for v in (errors, sizes))
+    if not np.isfinite(a + b + s + t):
+        raise InputError(
+            "Some vectors hold NaN or infinity, which are like nothing. Embed the records again, or mend the file."
+        )
     accumulated = 2e-6 * max(1.0, s * t)  # float32 sums of a few hundred terms
     return Bounds((x, y), (short[0], short[-1]), a * t + s * b + a * b + accumulated)
 
@@ -174,8 +182,8 @@ def _rounded(rows: np.ndarray, axes: np.ndarray | None, kind: Any) -> "tuple[tor
         whole = torch.from_numpy(single(part) if axes is None else _shortened(part, axes))
         out[start : start + len(part)] = whole
         back = out[start : start + len(part)].float()
-        error = max(error, float((whole - back).norm(dim=1).max()))
-        size = max(size, float(back.norm(dim=1).max()))
+        error = float(np.maximum(error, float((whole - back).norm(dim=1).max())))  # a NaN stays one
+        size = float(np.maximum(size, float(back.norm(dim=1).max())))
     return out, error, size
 
 

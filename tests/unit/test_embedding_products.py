@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from core.embedding import products
 from core.embedding.nearest import nearest
+from core.errors import InputError
 
 
 def rows(seed: int, count: int, width: int, spread: float = 1.0) -> np.ndarray:
@@ -81,3 +82,14 @@ def test_rows_that_are_not_of_length_one():
     truth = left.astype(np.float64) @ left.T.astype(np.float64)
     found = products.over(products.bounds(left, left, 100.0), 100.0, 0, 0)
     assert pairs(np.nonzero(truth >= 100.001)) <= pairs(found) <= pairs(np.nonzero(truth >= 99.999))
+
+
+@pytest.mark.parametrize("bfloat16", [True, False])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_vector_that_is_no_number_is_refused(monkeypatch, bfloat16, value):
+    monkeypatch.setattr(products, "_bfloat16_pays", lambda: bfloat16)
+    left = rows(6, 50, 20)
+    left[7, 3] = value
+    for both in ((left, left), (rows(7, 9, 20), left)):
+        with pytest.raises(InputError, match="NaN or infinity"):
+            products.bounds(*both)
