@@ -60,6 +60,27 @@ def maps(vectors: np.ndarray) -> list[str]:
     return [*lines, f"| | | | {a / c:.1f} times as fast by wall time, {b / d:.1f} by CPU time |"]
 
 
+def placing(vectors: np.ndarray, near: int = 15) -> str:
+    """Every tenth record held out and placed: how many of its nearest others are nearest on the map too, and how far out it lies."""
+    from core.embedding.manifold import place
+
+    held = np.arange(len(vectors)) % 10 == 0
+    new, pool = vectors[held], vectors[~held]
+    layout, whole = ours(pool), ours(vectors)
+    placed = place(new, pool, layout, near, 42)
+    true = np.argsort(-(new @ pool.T), axis=1)[:, :near]
+
+    def kept(points: np.ndarray, others: np.ndarray) -> float:
+        far = ((points[:, None] - others[None]) ** 2).sum(2)
+        found = np.argsort(far, axis=1)[:, :near]
+        return float(np.mean([len(set(a) & set(b)) / near for a, b in zip(found, true, strict=True)]))
+
+    middle = layout.mean(0)
+    out = np.median(np.linalg.norm(placed - middle, axis=1)) / np.median(np.linalg.norm(layout - middle, axis=1))
+    said = f"{kept(placed, layout):.3f} of the {near} nearest kept, {kept(whole[held], whole[~held]):.3f} in a layout of all"
+    return f"| {held.sum():,} held-out records placed into a map of {len(pool):,} | | | {said}; {out:.2f} times as far out |"
+
+
 def neighbours(vectors: np.ndarray, k: int = 30) -> list[str]:
     from core.embedding.neighbours import knn
 
@@ -102,6 +123,7 @@ def main() -> None:
         np.save(file.name, pool[:2000])
         done = subprocess.run([sys.executable, "-c", COLD, file.name], capture_output=True, text=True, check=True)
         print(done.stdout.strip(), flush=True)
+    print(placing(pool[:5500]), flush=True)
     for size in args.sizes:
         for line in [*maps(pool[:size]), *neighbours(pool[:size])]:
             print(line, flush=True)

@@ -97,6 +97,13 @@ def label_of(labels: list[set[str]], rows: np.ndarray, whole: bool) -> set[str]:
     return {max(found, key=lambda w: (found[w], w))} if found else set()
 
 
+def agreement(labels: list[set[str]], clusters: np.ndarray) -> float:
+    """Adjusted Rand index (Hubert & Arabie 1985); noise counts as one cluster."""
+    from sklearn.metrics import adjusted_rand_score
+
+    return float(adjusted_rand_score([" ".join(sorted(one)) for one in labels], clusters))
+
+
 def judged(names: dict[int, list[str]], groups: dict[int, np.ndarray], data: Set) -> list[float | None]:
     """Unique first term, own words, label, F1; 0..1, higher = better."""
     texts, labels, whole = data
@@ -129,6 +136,8 @@ def main() -> None:
         groups = {c: np.flatnonzero(labels == c) for c in range(labels.max() + 1)}
         ours = name_rows(groups, np.flatnonzero(labels < 0), data[0], vectors)
         size = f"{name}, {len(data[0]):,} questions | {len(groups)}"
+        if data[2]:
+            print(f"{name}: adjusted Rand index of the clusters and the labels {agreement(data[1], labels):.3f}")
         for title, names in (("plain class-based TF-IDF", plain(groups, data[0])), ("here", ours)):
             told = " | ".join("" if v is None else f"{v:.3f}" for v in judged(names, groups, data))
             print(f"| {size} | {title} | {told} |", flush=True)

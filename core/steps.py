@@ -24,10 +24,9 @@ class Step:
     datasets: tuple[str, ...] = ("training",)
     needs: tuple[str, ...] = ()
     needs_if: Mapping[str, tuple[str, Any]] = field(default_factory=dict)  # step -> (parameter, value) that asks for it
-    later: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # parameters that came after results were stored, and the values that were
-    # the rule until then: at these they stay out of the key, or every stored result and all that follows from it would be made again
+    # Parameters that came after results were stored, and the values that were the rule until then: at these they stay out of the key,
+    # or every stored result and all that follows from it would be made again.
+    later: Mapping[str, Any] = field(default_factory=dict)
     asked: bool = False  # runs when it is named, never as part of an analysis: it costs much, or explains another step
 
 

@@ -16,11 +16,8 @@ from core.progress import Progress, part, silent
 FEW = 250  # records up to which a layout begins at principal components
 MEMBERS = 16  # of a group, on average
 REACH = 7.0  # root mean square distance of the groups from their middle; wider leaves the map empty between its parts
-EPOCHS = (
-    (2000, 500),
-    (12_000, 300),
-    (20_000, 200),
-)  # up to so many records; else LEAST: more raise trustworthiness by .005 or less
+# Up to so many records so many epochs, else LEAST: twice as many raise trustworthiness by .005 or less.
+EPOCHS = ((2000, 500), (12_000, 300), (20_000, 200))
 LEAST = 100
 NEIGHBOURS = 15
 
